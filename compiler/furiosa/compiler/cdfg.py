@@ -1,0 +1,75 @@
+"""CDFG: the graph cut into clusters, each of which runs as one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from furiosa.compiler.cluster import Cluster
+from furiosa.compiler.graph import Graph, Op, TensorType, consumers
+from furiosa.compiler.lowlevel import KINDS
+
+_SOURCES = ("input", "const", "absent")
+_DEVICES = ("host", "npu", "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """A model in the CDFG: its graph and the clusters in the order of execution."""
+
+    graph: Graph
+    clusters: tuple[Cluster, ...]
+
+
+def cluster(graph: Graph) -> Clusters:
+    """Cut the graph into maximal regions of one device.
+
+    Each op gets a level: at least that of its inputs, and of the residue (modulo 3) of its device. Ops of one level and
+    device can run together, because no path leaves a level and comes back to it.
+    """
+    readers = consumers(graph)
+    device = {op: _device(op, readers[op]) for op in readers if op.kind not in _SOURCES}
+    level: dict[Op, int] = {}
+    groups: dict[int, list[Op]] = {}
+    for op, where in device.items():
+        residue = _DEVICES.index(where)
+        least = max((level[x] + (where == "host") for x in op.inputs if x in level), default=0)
+        level[op] = least + (residue - least) % 3
+        groups.setdefault(level[op], []).append(op)
+    clusters: list[Cluster] = []
+    for number in sorted(groups):
+        ops = groups[number]
+        if _DEVICES[number % 3] == "host":
+            clusters += [_cluster(graph, readers, [op], "host", len(clusters) + i) for i, op in enumerate(ops)]
+        else:
+            clusters.append(_cluster(graph, readers, ops, _DEVICES[number % 3], len(clusters)))
+    return Clusters(graph, tuple(clusters))
+
+
+def _device(op: Op, readers: list[Op]) -> str:
+    """Quantize and Dequantize beside a CPU operator run with it, so that ONNX Runtime can fuse them."""
+    if op.kind in KINDS:
+        return "npu"
+    if op.kind == "quantize":
+        return "cpu" if op.inputs[0].kind in ("onnx", "project") or not _plain(op.type) else "host"
+    if op.kind == "dequantize":
+        return "cpu" if any(reader.kind == "onnx" for reader in readers) or not _plain(op.inputs[0].type) else "host"
+    return "host" if op.kind in ("lower", "unlower") else "cpu"
+
+
+def _plain(type_: TensorType) -> bool:
+    """Whether the host's layout operators handle the type: 8 bits, one scale."""
+    return type_.dtype.quantized and type_.quant is not None and type_.quant.axis is None
+
+
+def _cluster(graph: Graph, readers: dict[Op, list[Op]], ops: list[Op], device: str, number: int) -> Cluster:
+    own = set(ops)
+    inputs: dict[Op, None] = {}
+    constants: dict[Op, None] = {}
+    for op in ops:
+        for x in op.inputs:
+            if x in own:
+                continue
+            (constants if x.kind in ("const", "absent") else inputs)[x] = None
+    results = set(graph.outputs)
+    outputs = tuple(op for op in ops if op in results or any(reader not in own for reader in readers[op]))
+    return Cluster(f"{device}{number}", device, tuple(inputs), (*constants, *ops), outputs)

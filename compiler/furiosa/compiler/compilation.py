@@ -1,0 +1,109 @@
+"""Compile a model: any source that the compiler knows, to any layer, with the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from furiosa.compiler import irfile
+from furiosa.compiler.config import check_config
+from furiosa.compiler.module import Module
+from furiosa.compiler.pipeline import LAYERS, Progress, Run, Source
+from furiosa.isa import enf
+from furiosa.isa.errors import ModelError, OptionError, UnsupportedError
+from furiosa.isa.target import DEFAULT
+from furiosa.isa.target import target as find_target
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model. ``data`` is the file of the layer asked for; ``report`` is empty below the ENF.
+
+    ``layers`` holds the model in every layer on the way, by name.
+    """
+
+    data: bytes
+    report: dict[str, Any]
+    layers: dict[str, Any] = field(repr=False)
+
+    @property
+    def enf(self) -> bytes:
+        """The ENF file's bytes."""
+        return self.data
+
+
+def compile_model(
+    model: str | PathLike[str] | bytes,
+    target: str = DEFAULT,
+    batch_size: int = 1,
+    config: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+    target_ir: str = "enf",
+) -> Compiled:
+    """Compile a model, given as a path or as bytes: ONNX, or an IR file of any layer (recognised by content).
+
+    ``target`` is ``warboy`` (one PE) or ``warboy-2pe``; ``batch_size`` multiplies the first axis of every input of a
+    model; ``progress`` gets text as it is to be shown. The same model and options give the same bytes.
+
+    Raises ModelError for a damaged model, UnsupportedError for one that cannot be handled, OptionError for options.
+    """
+    start = time.perf_counter()
+    npu = find_target(target)
+    if batch_size < 1:
+        raise OptionError(f"the batch size must be at least 1, not {batch_size}")
+    if target_ir not in LAYERS:
+        raise OptionError(f"unknown target IR `{target_ir}`", hint=f"the target IRs are {', '.join(LAYERS)}")
+    check_config(config or {})
+    source = _read(model, batch_size)
+    layer = source_layer(source)
+    if layer in LAYERS[LAYERS.index(target_ir) :]:
+        raise OptionError(f"`{source.where}` is a `{layer}` already and cannot become a `{target_ir}`",
+                          hint="compile the model itself")  # fmt: skip
+    value = source if layer == "onnx" else _load(source, npu.name)
+    run = Run(npu, progress or (lambda _: None))
+    value = run.compile(value, layer, target_ir)
+    data = enf.dump(value) if isinstance(value, enf.Enf) else irfile.dump(target_ir, value)
+    report = json.loads(value.report) if isinstance(value, enf.Enf) else {}
+    run.progress(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
+    return Compiled(data, report, run.layers)
+
+
+def source_layer(source: Source) -> str:
+    """What a file holds, by its content: ``onnx``, or the layer of an IR file. Raises for ENF and unknown kinds."""
+    layer = irfile.layer_of(source.data)
+    if layer is not None:
+        return layer
+    if enf.is_enf(source.data):
+        return "enf"
+    if source.data[4:8] == b"TFL3":
+        raise UnsupportedError("TFLite models are not supported by this version", where=source.where,
+                               hint="convert the model to ONNX, e.g. with tf2onnx")  # fmt: skip
+    return "onnx"
+
+
+def _read(model: str | PathLike[str] | bytes, batch_size: int) -> Source:
+    if isinstance(model, bytes):
+        return Source(model, "the given bytes", batch_size)
+    path = Path(fspath(model))
+    hint = "check the path and its permissions"
+    try:
+        return Source(path.read_bytes(), str(path), batch_size, path.parent)
+    except OSError as error:
+        raise ModelError(f"cannot read the model `{path}`: {error.strerror}", hint=hint) from None
+
+
+def _load(source: Source, target: str) -> Any:
+    """The model in an IR file; its batch size is settled, and from the GIR on its target too."""
+    value = irfile.load(source.data, source.where)
+    if source.batch_size != 1:
+        raise OptionError("the batch size of an IR file is settled already", where=source.where,
+                          hint="compile the model itself with the batch size")  # fmt: skip
+    if isinstance(value, Module) and value.target != target:
+        raise OptionError(f"the file is for `{value.target}`, not for `{target}`", where=source.where,
+                          hint=f"add `--target-npu {value.target}`, or compile the model itself")  # fmt: skip
+    return value

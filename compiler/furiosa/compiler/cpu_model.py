@@ -1,0 +1,71 @@
+"""A CPU cluster as an ONNX model for ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from furiosa.compiler.cluster import Cluster
+from furiosa.compiler.frontend.node import ELEMENT
+from furiosa.compiler.graph import Op, TensorType
+
+_AFFINE = {"quantize": "QuantizeLinear", "dequantize": "DequantizeLinear"}
+_OLDEST_AFFINE = 13  # QuantizeLinear and DequantizeLinear with an axis
+
+
+def to_onnx(cluster: Cluster) -> bytes:
+    """The cluster as a serialized model; its inputs and outputs have the names of the ops."""
+    graph = onnx.GraphProto(name=cluster.name)
+    graph.input.extend(_info(op.name, op.type) for op in cluster.inputs)
+    graph.output.extend(_info(op.name, op.type) for op in cluster.outputs)
+    opsets: dict[str, int] = {}
+    for op in cluster.ops:
+        if op.kind == "const":
+            graph.initializer.append(numpy_helper.from_array(op.value, op.name))
+        elif op.kind in _AFFINE:
+            _add_affine(graph, op)
+        elif op.kind == "onnx":
+            graph.node.append(_node(op, cluster))
+            opsets[op.attrs.domain] = op.attrs.opset
+    opsets.setdefault("", _OLDEST_AFFINE)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid(domain, opsets[domain]) for domain in sorted(opsets)],
+        producer_name="furiosa-sim", ir_version=8 if opsets[""] < 19 else 10,
+    )  # fmt: skip
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _info(name: str, type_: TensorType) -> onnx.ValueInfoProto:
+    shape = [None if d < 0 else d for d in type_.shape]
+    return helper.make_tensor_value_info(name, ELEMENT[type_.dtype], shape)
+
+
+def _node(op: Op, cluster: Cluster) -> onnx.NodeProto:
+    """The model's node between the tensors that its ops are named after."""
+    node = onnx.NodeProto.FromString(op.attrs.proto)
+    explicit = op.inputs[: len(op.inputs) - op.attrs.captured]
+    del node.input[:]
+    node.input.extend(x.name for x in explicit)
+    projections = {x.attrs.index: x.name for x in cluster.ops if x.kind == "project" and x.inputs[0] is op}
+    if not projections:
+        node.output[0] = op.name
+        del node.output[1:]
+    else:
+        for index in range(len(node.output)):
+            node.output[index] = projections.get(index, "")
+    return node
+
+
+def _add_affine(graph: onnx.GraphProto, op: Op) -> None:
+    quant = op.attrs.quant
+    stored = op.type.dtype if op.kind == "quantize" else op.inputs[0].type.dtype
+    shape = () if quant.axis is None else (len(quant.scale),)
+    scale = np.asarray(quant.scale, np.float32).reshape(shape)
+    zero = np.asarray(quant.zero_point).astype(stored.numpy_name).reshape(shape)
+    names = [f"{op.name}:scale", f"{op.name}:zero_point"]
+    graph.initializer.extend(numpy_helper.from_array(v, n) for v, n in zip((scale, zero), names))
+    attributes = {} if quant.axis is None else {"axis": quant.axis}
+    graph.node.append(
+        helper.make_node(_AFFINE[op.kind], [op.inputs[0].name, *names], [op.name], name=op.name, **attributes)
+    )

@@ -1,0 +1,257 @@
+"""Jobs and buffers: what an NPU cluster computes, in order, and which tensors share which bytes.
+
+A view has the bytes of its input. The inputs of a concatenation are made inside its buffer where nothing forbids it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from furiosa.compiler.cluster import Cluster
+from furiosa.compiler.gir.boxes import Box, Four, Reads, same
+from furiosa.compiler.gir.rows import CONCAT, COPY, ROWS, Emit, Parameter, Row, four
+from furiosa.compiler.graph import Op
+from furiosa.isa.errors import InternalError
+from furiosa.isa.instructions import View
+
+
+@dataclass(slots=True, eq=False)
+class Buffer:
+    """Bytes that live as one, with what the schedule has decided about them so far.
+
+    ``jobs`` are the indices of the jobs that touch it, ascending, ``read`` whether one reads it, ``missing`` how many
+    still have to write it. ``dram`` is its address there, once it has one; ``home`` says that it keeps it for good.
+    ``stored`` says that DRAM has all that was written until now, by the end of step ``ready``. ``address`` is where it
+    is in SRAM since step ``first``; None when it is not. ``parts`` are the tensors written in it so far.
+    """
+
+    name: str
+    size: int
+    number: int
+    jobs: list[int] = field(default_factory=list)
+    read: bool = False
+    missing: int = 0
+    home: bool = False
+    output: bool = False
+    begun: bool = False
+    dram: int | None = None
+    stored: bool = False
+    ready: int = -1
+    address: int | None = None
+    first: int = 0
+    parts: list[Ref] = field(default_factory=list)
+    turn: int = 0
+
+    def next_use(self, after: int) -> int | None:
+        """The first job after ``after`` that touches the buffer; ``after`` never goes back."""
+        while self.turn < len(self.jobs) and self.jobs[self.turn] <= after:
+            self.turn += 1
+        return self.jobs[self.turn] if self.turn < len(self.jobs) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ref:
+    """Where a tensor lies in its buffer: element i is at offset + i . strides, in SRAM as in DRAM."""
+
+    buffer: Buffer
+    name: str
+    offset: int
+    shape: Four
+    strides: Four
+
+    def at(self, box: Box) -> int:
+        """The offset of the first element of a box."""
+        return self.offset + sum(start * stride for start, stride in zip(box.start, self.strides))
+
+    def view(self, base: int, box: Box) -> View:
+        """A box of the tensor, with the buffer at SRAM address ``base``."""
+        return View(base + self.at(box), box.shape, self.strides)
+
+    def part(self, name: str, start: Four, shape: Four) -> Ref:
+        """A box of the tensor as a tensor of its own."""
+        return Ref(self.buffer, name, self.at(Box(start, shape)), shape, self.strides)
+
+
+def dense(buffer: Buffer, name: str, shape: Four) -> Ref:
+    """The tensor that fills its buffer."""
+    return Ref(buffer, name, 0, shape, View.dense(0, shape).strides)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One operator, or one copy, to be done tile by tile."""
+
+    op: Op
+    node: str
+    row: Row
+    reads: tuple[Reads, ...]
+    inputs: tuple[Ref, ...]
+    output: Ref
+    params: tuple[Parameter, ...]
+    grain: int
+
+    @property
+    def shape(self) -> Four:
+        return self.output.shape
+
+    @property
+    def emit(self) -> Emit:
+        return self.row.emit
+
+    @property
+    def split(self) -> tuple[bool, bool, bool, bool]:
+        """Which axes of the output may be cut."""
+        n, h, w, c = (axis in self.row.split for axis in "NHWC")
+        return n, h, w, c
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A cluster as jobs. ``inputs`` and ``outputs`` are the buffers of its ports, ``consts`` those of constants."""
+
+    jobs: tuple[Job, ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    consts: tuple[tuple[Op, Buffer], ...]
+    buffers: tuple[Buffer, ...]
+
+
+def kind_row(op: Op) -> Row:
+    """The row of a kind. Raises InternalError for an op that is no low-level op."""
+    row = ROWS.get(op.kind)
+    if row is None:
+        raise InternalError(f"`{op.kind}` is no operator of the NPU", where=f"operator `{op.name}`")
+    return row
+
+
+def lone_job(op: Op) -> Job:
+    """The job of an operator taken by itself."""
+    row = kind_row(op)
+    reads = row.reads(op)
+    inputs = tuple(_alone(x) for x in op.inputs[: len(reads)])
+    return Job(op, op.node or op.name, row, reads, inputs, _alone(op), row.params(op), row.grain(op))
+
+
+def _alone(op: Op) -> Ref:
+    return dense(Buffer(op.name, op.type.size, 0), op.name, four(op))
+
+
+class _Builder:
+    """Walks a cluster twice: backwards to place tensors in buffers, forwards to list jobs."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._buffers: list[Buffer] = []
+        self._refs: dict[Op, Ref] = {}
+        self._jobs: list[Job] = []
+        self._consts: list[tuple[Op, Buffer]] = []
+
+    def work(self) -> Work:
+        inputs = tuple(self._source(op) for op in self._cluster.inputs)
+        self._place()
+        for op in self._cluster.ops:
+            if op.kind == "npu.concat":
+                self._concat(op)
+            elif op.kind not in ("const", "npu.view"):
+                self._operator(op)
+        outputs = tuple(self._outputs())
+        return Work(tuple(self._jobs), inputs, outputs, tuple(self._consts), tuple(self._buffers))
+
+    def _buffer(self, op: Op) -> Buffer:
+        buffer = Buffer(op.name, op.type.size, len(self._buffers))
+        self._buffers.append(buffer)
+        return buffer
+
+    def _source(self, op: Op) -> Buffer:
+        """The buffer of a tensor that is in DRAM from the start and stays there."""
+        buffer = self._buffer(op)
+        buffer.home = buffer.begun = buffer.stored = True
+        self._refs[op] = dense(buffer, op.name, four(op))
+        return buffer
+
+    def _place(self) -> None:
+        """Give every tensor its place, the outer of nested concatenations before the inner."""
+        ops = self._cluster.ops
+        viewed = {op.inputs[0] for op in ops if op.kind == "npu.view"}
+        free = {op for op in ops if op.kind.startswith("npu.") and op.kind != "npu.view"}
+        free -= viewed | set(self._cluster.outputs)
+        for op in reversed(ops):
+            if op.kind in ("const", "npu.view"):
+                continue
+            if op not in self._refs:
+                self._refs[op] = dense(self._buffer(op), op.name, four(op))
+            if op.kind == "npu.concat":
+                for x, start in zip(op.inputs, _starts(op)):
+                    if x in free and x not in self._refs:
+                        self._refs[x] = self._refs[op].part(x.name, start, four(x))
+
+    def _ref(self, op: Op) -> Ref:
+        """Where a tensor lies; follows views down to what they show."""
+        chain = []
+        while op not in self._refs and op.kind == "npu.view":
+            chain.append(op)
+            op = op.inputs[0]
+        if op.kind == "const" and op not in self._refs:
+            self._consts.append((op, self._source(op)))
+        ref = self._refs[op]
+        for view in reversed(chain):
+            ref = self._refs[view] = dense(ref.buffer, view.name, four(view))
+        return ref
+
+    def _operator(self, op: Op) -> None:
+        row = kind_row(op)
+        params = row.params(op)
+        reads = row.reads(op)
+        inputs = tuple(self._ref(x) for x in op.inputs[: len(reads)])
+        self._add(Job(op, op.node or op.name, row, reads, inputs, self._refs[op], params, row.grain(op)))
+
+    def _concat(self, op: Op) -> None:
+        """A copy for each input that is not already in its place."""
+        target = self._refs[op]
+        for x, start in zip(op.inputs, _starts(op)):
+            ref, place = self._ref(x), target.part(op.name, start, four(x))
+            if (ref.buffer, ref.offset) != (place.buffer, place.offset):
+                self._copy(op, CONCAT, ref, place)
+
+    def _copy(self, op: Op, row: Row, source: Ref, target: Ref) -> None:
+        self._add(Job(op, op.node or op.name, row, (same(source.shape),), (source,), target, (), 1))
+
+    def _add(self, job: Job) -> None:
+        index = len(self._jobs)
+        self._jobs.append(job)
+        for ref in (*job.inputs, job.output):
+            if not ref.buffer.jobs or ref.buffer.jobs[-1] != index:
+                ref.buffer.jobs.append(index)
+        for ref in job.inputs:
+            ref.buffer.read = True
+        job.output.buffer.missing += 1
+
+    def _outputs(self) -> list[Buffer]:
+        """A buffer for each output; copies of what is an input, a constant or another output under a second name."""
+        found: list[Buffer] = []
+        for op in self._cluster.outputs:
+            ref = self._ref(op)
+            if ref.buffer.home:
+                ref, source = dense(self._buffer(op), op.name, four(op)), ref
+                self._copy(op, COPY, source, ref)
+            ref.buffer.home = ref.buffer.output = True
+            found.append(ref.buffer)
+        return found
+
+
+def _starts(concat: Op) -> list[Four]:
+    """Where each input of a concatenation begins in the result."""
+    axis: int = concat.attrs.axis
+    found, at = [], 0
+    for x in concat.inputs:
+        n, h, w, c = (at if i == axis else 0 for i in range(4))
+        found.append((n, h, w, c))
+        at += x.type.shape[axis]
+    return found
+
+
+def jobs_of(cluster: Cluster) -> Work:
+    """What an NPU cluster computes."""
+    return _Builder(cluster).work()
+
+

@@ -1,0 +1,479 @@
+"""The schedule: walks the jobs once, deciding what stays in SRAM, where, and which transfers go when.
+
+A buffer stays in SRAM from its first job to its last while there is room. Without room, the buffer whose next use is
+farthest away goes to DRAM (Belady's rule), which may be the one just to be made: it is then stored tile by tile and
+read back tile by tile. Constants and tiles take turns in the largest hole, so that what is loaded rarely comes to lie
+where an instruction still works, and loads run ahead as far as memory permits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from furiosa.compiler.gir.allocate import Arena, LastUse, aligned
+from furiosa.compiler.gir.boxes import Box, Four, input_box
+from furiosa.compiler.gir.constants import Constants
+from furiosa.compiler.gir.jobs import Buffer, Job, Ref, Work
+from furiosa.compiler.gir.program import Prefetch, Slot, Step
+from furiosa.compiler.gir.rows import Parameter, Tile
+from furiosa.compiler.gir.tiling import Role, Streams, Tiling, smallest_bytes, tile, whole_bytes
+from furiosa.isa.errors import UnsupportedError
+from furiosa.isa.instructions import Instruction, Load, Store, View
+from furiosa.isa.memory import Memory
+from furiosa.isa.target import Target
+
+_RESERVE = 8
+"""A job that is cut into tiles gets at least this fraction of SRAM before it is content with small tiles."""
+
+
+@dataclass(slots=True)
+class _Step:
+    node: str
+    instruction: Instruction
+    loads: list[Prefetch]
+    stores: list[Store]
+
+
+@dataclass(slots=True)
+class _Ring:
+    """The slots of one streamed operand of a job, used in turn. ``held`` is what the current one holds."""
+
+    address: int
+    role: Role
+    tensor: str
+    kind: str
+    turn: int = -1
+    held: Box | None = None
+    first: int = 0
+    last: int = 0
+
+    @property
+    def slot(self) -> int:
+        """Address of the current slot."""
+        return self.address + (self.turn % self.role.count) * self.role.size
+
+
+class Schedule:
+    """The schedule of one cluster. ``steps`` and ``slots`` grow job by job."""
+
+    def __init__(self, work: Work, target: Target, constants: Constants) -> None:
+        self._jobs = work.jobs
+        self._target = target
+        self._constants = constants
+        self._params = [constants.place([p.const for p in job.params]) for job in work.jobs]
+        for op, buffer in work.consts:
+            (buffer.dram,) = constants.place([op])
+        self.dram_bytes = constants.size
+        for buffer in (*work.inputs, *work.outputs):
+            buffer.dram = self.dram_bytes
+            self.dram_bytes = aligned(buffer.dram + buffer.size)
+        self._spills = _Spills(self.dram_bytes, target.dram_bytes)
+        self._buffers = work.buffers
+        self._sram = Arena(target.sram_bytes)
+        self._last_use = LastUse()
+        self._cursor = 0
+        self._issued = 0
+        self._resident: list[tuple[int, int]] = []
+        self._steps: list[_Step] = []
+        self.slots: list[Slot] = []
+        self.sram_bytes = 0
+
+    def run(self) -> None:
+        """Schedule all jobs. Raises UnsupportedError for one that does not fit SRAM in any way."""
+        for index, job in enumerate(self._jobs):
+            fetched, tiling, streams = self._make_room(index, job)
+            self._spills.settle()
+            self._do(index, job, tiling, streams, [self._fetch(buffer) for buffer in fetched])
+            self._finish(index, job)
+        self.dram_bytes = max(self.dram_bytes, self._spills.end)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(Step(s.node, s.instruction, tuple(s.loads), tuple(s.stores)) for s in self._steps)
+
+    # Residency
+
+    def _make_room(self, index: int, job: Job) -> tuple[list[Buffer], Tiling, Streams]:
+        """Settle which of a job's buffers are in SRAM whole, and its tiles; gives the buffers to load for it."""
+        mine = _distinct(job)
+        out = job.output.buffer
+        fresh = not out.begun and self._begin(index, out, mine)
+        fetched: list[Buffer] = []
+        for buffer in mine:
+            ready = buffer is not out and buffer.address is None and not buffer.missing
+            if ready and self._hold_if_easy(index, buffer):
+                fetched.append(buffer)
+        while True:
+            streams = _streams(job)
+            want = min(whole_bytes(job, streams), self._target.sram_bytes // _RESERVE)
+            room = self._sram.largest()[1]
+            tiling = tile(job, streams, room, self._target) if room >= want else None
+            if tiling is None:
+                if fresh and self._evict(index, mine, out.next_use(index)):
+                    continue
+                if fresh:
+                    self._release(out)
+                    self._spill(out)
+                    fresh = False
+                    continue
+                if self._evict(index, mine, -1):
+                    continue
+                tiling = tile(job, streams, room, self._target)
+            if tiling is not None:
+                return [b for b in fetched if b.address is not None], tiling, streams
+            if not self._evict_own(mine, fetched):
+                raise self._too_big(job)
+
+    def _begin(self, index: int, out: Buffer, mine: list[Buffer]) -> bool:
+        """Give a buffer its place before its first bytes are written; whether that is in SRAM."""
+        out.begun = True
+        own = sum(aligned(b.size) for b in mine if b.address is not None)
+        if (out.read or not out.output) and out.size <= self._target.sram_bytes - own:
+            while not self._hold(out):
+                if not self._evict(index, mine, out.next_use(index)):
+                    break
+        if out.address is None:
+            self._spill(out)
+        return out.address is not None
+
+    def _hold(self, buffer: Buffer) -> bool:
+        """Try to give a buffer an SRAM address."""
+        buffer.address = self._sram.take(buffer.size)
+        if buffer.address is None:
+            return False
+        buffer.first = len(self._steps)
+        self.sram_bytes = max(self.sram_bytes, buffer.address + buffer.size)
+        return True
+
+    def _hold_if_easy(self, index: int, buffer: Buffer) -> bool:
+        """Hold a buffer that later jobs read too, if that leaves room for the tiles of job ``index``."""
+        if buffer.next_use(index) is None or not self._hold(buffer):
+            return False
+        job = self._jobs[index]
+        want = min(whole_bytes(job, _streams(job)), self._target.sram_bytes // _RESERVE)
+        if self._sram.largest()[1] >= want:
+            return True
+        self._release(buffer)
+        return False
+
+    def _release(self, buffer: Buffer) -> None:
+        """Take the SRAM address away from a buffer that has not come to use it."""
+        assert buffer.address is not None
+        self._sram.give(buffer.address, buffer.size)
+        buffer.address = None
+
+    def _spill(self, buffer: Buffer) -> None:
+        """Give a buffer that is written a DRAM address, if it has none."""
+        if buffer.dram is None:
+            buffer.dram = self._spills.take(buffer, len(self._steps))
+        buffer.stored = True
+
+    def _evict(self, index: int, mine: list[Buffer], beyond: int | None) -> bool:
+        """Move the buffer used again last to DRAM, if that is after ``beyond`` (None: never); whether there was one."""
+        if beyond is None:
+            return False
+        kept: list[tuple[int, int]] = []
+        found = None
+        while self._resident and found is None:
+            use, number = self._resident[0]
+            buffer = self._buffers[number]
+            if buffer.address is None or buffer.next_use(index - 1) != -use:
+                heappop(self._resident)
+            elif -use <= beyond:
+                break
+            elif buffer in mine:
+                kept.append(heappop(self._resident))
+            else:
+                found = buffer
+                heappop(self._resident)
+        for entry in kept:
+            heappush(self._resident, entry)
+        if found is None:
+            return False
+        self._move_out(found)
+        return True
+
+    def _evict_own(self, mine: list[Buffer], fetched: list[Buffer]) -> bool:
+        """Move the largest of a job's own buffers to DRAM; whether there was one."""
+        held = [buffer for buffer in mine if buffer.address is not None]
+        if not held:
+            return False
+        buffer = max(held, key=lambda b: b.size)
+        if buffer in fetched:
+            self._release(buffer)
+        else:
+            self._move_out(buffer)
+        return True
+
+    def _move_out(self, buffer: Buffer) -> None:
+        """End a buffer's time in SRAM after the last step; it is stored first unless DRAM has it already."""
+        if not buffer.stored:
+            if buffer.dram is None:
+                buffer.dram = self._spills.take(buffer, len(self._steps) - 1)
+            self._store(buffer)
+        self._leave(buffer)
+
+    def _store(self, buffer: Buffer) -> None:
+        """Store all of a buffer that is written, after the last step."""
+        assert buffer.address is not None and buffer.dram is not None
+        step = self._steps[-1]
+        if buffer.missing:
+            for ref in buffer.parts:
+                box = Box.whole(ref.shape)
+                step.stores.append(Store(src=ref.view(buffer.address, box), dst=buffer.dram + ref.offset,
+                                         dst_strides=ref.strides))  # fmt: skip
+        else:
+            view = _flat(buffer.address, buffer.size)
+            step.stores.append(Store(src=view, dst=buffer.dram, dst_strides=view.strides))
+        buffer.stored, buffer.ready = True, len(self._steps) - 1
+
+    def _leave(self, buffer: Buffer) -> None:
+        """Free a buffer's SRAM after the last step."""
+        assert buffer.address is not None
+        last = len(self._steps) - 1
+        self._sram.give(buffer.address, buffer.size)
+        if buffer.first <= last:
+            end = buffer.address + buffer.size
+            self._last_use.mark(buffer.address, end, last)
+            self.slots.append(
+                Slot(Memory.SRAM, buffer.address, buffer.size, buffer.first, last, "activation", buffer.name)
+            )
+        buffer.address = None
+
+    def _too_big(self, job: Job) -> UnsupportedError:
+        need, have = smallest_bytes(job), self._target.sram_bytes
+        return UnsupportedError(
+            f"operator `{job.op.name}` needs {need} bytes of SRAM at once, `{self._target.name}` has {have}",
+            where=f"node `{job.node}`", hint="a smaller input, kernel or channel count makes it fit",
+        )  # fmt: skip
+
+    # Steps
+
+    def _do(self, index: int, job: Job, tiling: Tiling, streams: Streams, loads: list[Prefetch]) -> None:
+        """Append the steps of a job; ``loads`` go with the first one."""
+        rings, params, result = self._slots_for(job, tiling)
+        out = job.output.buffer
+        for box in tiling.boxes:
+            boxes = tuple(input_box(reads, box) for reads in job.reads)
+            addresses = self._parameters(index, job, box, params, loads)
+            xs = tuple(
+                self._operand(ref, need, ring if streamed else None, loads)
+                for ref, need, ring, streamed in zip(job.inputs, boxes, rings, streams.inputs)
+            )
+            now = len(self._steps)
+            if streams.output:
+                self._turn(result, box, now)
+                y = View.dense(result.slot, box.shape)
+            else:
+                assert out.address is not None
+                y = job.output.view(out.address, box)
+            for instruction in job.emit(Tile(job.op, box, y, boxes, xs, addresses)):
+                self._steps.append(_Step(job.node, instruction, loads, []))
+                loads = []
+            if streams.output:
+                assert out.dram is not None
+                store = Store(src=y, dst=out.dram + job.output.at(box), dst_strides=job.output.strides)
+                self._steps[-1].stores.append(store)
+                out.ready = len(self._steps) - 1
+            self._used((*rings, params, result))
+        for ring in (*rings, params, result):
+            self._close(ring)
+        if tiling.bytes:
+            self._sram.give(rings[0].address, tiling.bytes)
+
+    def _slots_for(self, job: Job, tiling: Tiling) -> tuple[tuple[_Ring, ...], _Ring, _Ring]:
+        """Take SRAM for the streamed operands of a job: inputs, parameters and output."""
+        address = 0
+        if tiling.bytes:
+            taken = self._sram.take_in_turn(tiling.bytes, self._cursor)
+            assert taken is not None
+            address = taken
+            self._cursor = address + tiling.bytes
+            self.sram_bytes = max(self.sram_bytes, self._cursor)
+        rings = []
+        names = [*((ref.name, "tile") for ref in job.inputs), (job.op.name, "parameters"), (job.output.name, "tile")]
+        for (name, kind), role in zip(names, (*tiling.inputs, tiling.params, tiling.output)):
+            rings.append(_Ring(address, role, name, kind))
+            address += role.bytes
+        return tuple(rings[:-2]), rings[-2], rings[-1]
+
+    def _operand(self, ref: Ref, box: Box, ring: _Ring | None, loads: list[Prefetch]) -> View | None:
+        """The view of an input box: in its buffer, or in a slot that it is loaded into."""
+        buffer = ref.buffer
+        if not box.size:
+            return None
+        if ring is None:
+            assert buffer.address is not None
+            return ref.view(buffer.address, box)
+        if ring.held != box:
+            assert buffer.dram is not None
+            self._turn(ring, box, 0)
+            view = View.dense(ring.slot, box.shape)
+            ring.first = self._issue(view.address, box.size, buffer.ready)
+            loads.append(Prefetch(ring.first, Load(dst=view, src=buffer.dram + ref.at(box), src_strides=ref.strides)))
+        return View.dense(ring.slot, box.shape)
+
+    def _parameters(self, index: int, job: Job, box: Box, ring: _Ring, loads: list[Prefetch]) -> tuple[int, ...]:
+        """The addresses of the parameters for a box's channels, which are loaded if they are not there."""
+        if not job.params:
+            return ()
+        first, channels = box.start[3], box.shape[3]
+        whole = channels == job.shape[3] or not any(p.channel for p in job.params)
+        held = Box((0, 0, 0, 0 if whole else first), (1, 1, 1, job.shape[3] if whole else first + channels))
+        fresh = ring.held != held
+        if fresh:
+            self._turn(ring, held, 0)
+        addresses = []
+        at = ring.slot
+        for parameter in job.params:
+            addresses.append(at)
+            at += aligned(parameter.bytes_of(channels))
+        if fresh:
+            ring.first = self._issue(ring.slot, at - ring.slot, -1)
+            sources = self._params[index]
+            if whole:
+                found = _whole_loads(job.params, sources, addresses)
+            else:
+                found = [_slice(p, src, dst, first, channels) for p, src, dst in zip(job.params, sources, addresses)]
+            loads.extend(Prefetch(ring.first, load) for load in found)
+        return tuple(addresses)
+
+    def _fetch(self, buffer: Buffer) -> Prefetch:
+        """The load of a whole buffer for the next step."""
+        assert buffer.address is not None and buffer.dram is not None
+        view = _flat(buffer.address, buffer.size)
+        buffer.first = self._issue(buffer.address, buffer.size, buffer.ready)
+        return Prefetch(buffer.first, Load(dst=view, src=buffer.dram, src_strides=view.strides))
+
+    def _issue(self, address: int, size: int, ready: int) -> int:
+        """The first step at which bytes may be loaded: free here and ready in DRAM; loads keep the order of need."""
+        self._issued = max(self._issued, self._last_use.latest(address, address + size) + 1, ready + 1)
+        return self._issued
+
+    def _turn(self, ring: _Ring, box: Box, step: int) -> None:
+        """Go on to the next slot of an operand, which holds ``box`` from ``step`` on."""
+        self._close(ring)
+        ring.turn += 1
+        ring.held, ring.first = box, step
+
+    def _used(self, rings: tuple[_Ring, ...]) -> None:
+        """The current slots are in use until the last step."""
+        last = len(self._steps) - 1
+        for ring in rings:
+            if ring.held is not None:
+                ring.last = last
+                self._last_use.mark(ring.slot, ring.slot + ring.role.size, last)
+
+    def _close(self, ring: _Ring) -> None:
+        """Note what the current slot held."""
+        if ring.held is not None:
+            self.slots.append(
+                Slot(Memory.SRAM, ring.slot, ring.role.size, ring.first, ring.last, ring.kind, ring.tensor, ring.held)
+            )
+
+    def _finish(self, index: int, job: Job) -> None:
+        """After a job: store what became complete, free what nothing needs."""
+        out = job.output.buffer
+        out.missing -= 1
+        if out.address is not None:
+            out.stored = False
+            out.parts.append(job.output)
+            if out.output and not out.missing:
+                self._store(out)
+        for buffer in _distinct(job):
+            use = buffer.next_use(index)
+            if use is None:
+                self._drop(buffer)
+            elif buffer.address is not None:
+                heappush(self._resident, (-use, buffer.number))
+
+    def _drop(self, buffer: Buffer) -> None:
+        """Free all memory of a buffer that no later job touches."""
+        if buffer.address is not None:
+            self._leave(buffer)
+        if buffer.dram is not None and not buffer.home:
+            first, address = self._spills.give(buffer)
+            self.slots.append(
+                Slot(Memory.DRAM, address, buffer.size, first, len(self._steps) - 1, "spill", buffer.name)
+            )
+
+
+class _Spills:
+    """DRAM behind the ports, for buffers without room in SRAM. What is given back is free from the next job on."""
+
+    def __init__(self, base: int, limit: int) -> None:
+        self._base = base
+        self._limit = limit
+        self._arena = Arena(max(0, limit - base))
+        self._taken: dict[int, tuple[int, int]] = {}
+        self._leaving: list[tuple[int, int]] = []
+        self.end = 0
+
+    def take(self, buffer: Buffer, step: int) -> int:
+        """An address for a buffer that is stored from ``step`` on. Raises UnsupportedError when DRAM is full."""
+        offset = self._arena.take(buffer.size)
+        if offset is None:
+            raise UnsupportedError(
+                f"tensor `{buffer.name}` of {buffer.size} bytes finds no room in {self._limit} bytes of DRAM",
+                hint="a smaller batch or input makes it fit",
+            )
+        self._taken[buffer.number] = (step, self._base + offset)
+        self.end = max(self.end, self._base + offset + buffer.size)
+        return self._base + offset
+
+    def give(self, buffer: Buffer) -> tuple[int, int]:
+        """Take leave of a buffer; the step it was taken at and its address."""
+        step, address = self._taken.pop(buffer.number)
+        self._leaving.append((address - self._base, buffer.size))
+        return step, address
+
+    def settle(self) -> None:
+        """Free what was given back."""
+        for offset, size in self._leaving:
+            self._arena.give(offset, size)
+        self._leaving.clear()
+
+
+def _distinct(job: Job) -> list[Buffer]:
+    """The buffers of a job, each once."""
+    found: list[Buffer] = []
+    for ref in (*job.inputs, job.output):
+        if ref.buffer not in found:
+            found.append(ref.buffer)
+    return found
+
+
+def _streams(job: Job) -> Streams:
+    """What is not in SRAM passes through it."""
+    return Streams(tuple(ref.buffer.address is None for ref in job.inputs), job.output.buffer.address is None)
+
+
+def _flat(address: int, size: int) -> View:
+    return View(address, (1, 1, 1, size), (size, size, size, 1))
+
+
+def _whole_loads(params: tuple[Parameter, ...], sources: tuple[int, ...], addresses: list[int]) -> list[Load]:
+    """Loads of whole parameters, one for those that lie side by side in DRAM as they do in SRAM."""
+    runs: list[tuple[int, int, int]] = []
+    for parameter, source, address in zip(params, sources, addresses):
+        if runs and source - address == runs[-1][0] - runs[-1][1]:
+            runs[-1] = (runs[-1][0], runs[-1][1], address + parameter.size - runs[-1][1])
+        else:
+            runs.append((source, address, parameter.size))
+    loads = []
+    for source, address, size in runs:
+        view = _flat(address, size)
+        loads.append(Load(dst=view, src=source, src_strides=view.strides))
+    return loads
+
+
+def _slice(parameter: Parameter, source: int, address: int, first: int, channels: int) -> Load:
+    """The load of one parameter's slice for some output channels."""
+    if parameter.channel == 0:
+        view = _flat(address, parameter.size)
+        return Load(dst=view, src=source, src_strides=view.strides)
+    (kh, kw), each = parameter.rows, parameter.channel
+    total = parameter.size // (kh * kw)
+    shape: Four = (1, kh, kw, each * channels)
+    return Load(dst=View.dense(address, shape), src=source + each * first, src_strides=(0, kw * total, total, 1))

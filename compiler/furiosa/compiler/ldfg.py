@@ -1,0 +1,116 @@
+"""LDFG passes: from the model's operators to the NPU's, with explicit changes of layout at the borders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from furiosa.compiler.frontend.node import OnnxNode
+from furiosa.compiler.graph import Attrs, Graph, Op, Reason, TensorType, const, rebuild, rewrite, with_inputs
+from furiosa.compiler.lowlevel import KINDS, Transpose
+from furiosa.compiler.ops import BY_ONNX, OPS
+from furiosa.compiler.ops.layout import TO_NCHW, nhwc
+
+HOST_KINDS = ("quantize", "dequantize", "lower", "unlower")
+
+
+def split(graph: Graph) -> Graph:
+    """Settle where every op runs: those of the operator table on the NPU, the others on the CPU with the reason."""
+
+    def change(op: Op, inputs: tuple[Op, ...]) -> Op:
+        op = with_inputs(op, inputs)
+        return replace(op, cpu=_reason(op)) if op.kind == "onnx" and op.cpu is None else op
+
+    return rebuild(graph, change)
+
+
+def _reason(op: Op) -> Reason:
+    """Why a node that nobody tried to absorb is on the CPU."""
+    node: OnnxNode = op.attrs
+    if node.domain == "" and node.op_type in BY_ONNX:
+        return Reason("not_quantized", "the operator is not quantized", op.type.dtype.numpy_name, "int8 or uint8",
+                      "quantize the operator's inputs and its result (QDQ form)")  # fmt: skip
+    return Reason("no_lowering", f"`{node.op_type}` has no NPU lowering", node.op_type,
+                  hint="replace the operator, or keep it on the CPU")  # fmt: skip
+
+
+def lower(graph: Graph) -> Graph:
+    """Every op of the operator table in the NPU's form; ``lower`` and ``unlower`` where a tensor changes sides."""
+    host: dict[Op, Op] = {}
+    npu: dict[Op, Op] = {}
+
+    def on_host(op: Op) -> Op:
+        if op not in host:
+            type_ = TensorType(op.type.shape, op.type.dtype, op.type.quant)
+            host[op] = Op("unlower", (npu[op],), Attrs(), type_, f"{op.name}:unlowered", op.node)
+        return host[op]
+
+    def on_npu(op: Op) -> Op:
+        if op.kind == "const":
+            return op
+        if op not in npu:
+            type_ = TensorType(nhwc(op.type.shape), op.type.dtype, op.type.quant)
+            npu[op] = Op("lower", (host[op],), Attrs(), type_, f"{op.name}:lowered", op.node)
+        return npu[op]
+
+    for op in graph:
+        if op.kind in OPS:
+            npu[op] = OPS[op.kind].lower(op, tuple(on_npu(x) for x in op.inputs))
+        else:
+            inputs = tuple(on_host(x) for x in op.inputs)
+            host[op] = op if inputs == op.inputs else replace(op, inputs=inputs)
+    return replace(
+        graph,
+        inputs=tuple(host.get(op, op) for op in graph.inputs),
+        outputs=tuple(on_host(op) for op in graph.outputs),
+    )
+
+
+def optimize(graph: Graph) -> Graph:
+    """Local clean-ups that never change a value."""
+    return rewrite(graph, transpose_of_transpose, view_of_view, product_of_flattened)
+
+
+def transpose_of_transpose(op: Op) -> Op | None:
+    """transpose(transpose(x, p), q) is transpose(x, p[q]); x itself when nothing moves"""
+    if op.kind != "npu.transpose" or op.inputs[0].kind != "npu.transpose":
+        return None
+    inner = op.inputs[0]
+    perm = tuple(inner.attrs.perm[p] for p in op.attrs.perm)
+    if perm == (0, 1, 2, 3):
+        return inner.inputs[0]
+    return replace(op, inputs=inner.inputs, attrs=Transpose(perm))
+
+
+def view_of_view(op: Op) -> Op | None:
+    """view(view(x)) is one view; x itself when the shape is the same again"""
+    if op.kind != "npu.view":
+        return None
+    if op.inputs[0].type.shape == op.type.shape:
+        return op.inputs[0]
+    return replace(op, inputs=op.inputs[0].inputs) if op.inputs[0].kind == "npu.view" else None
+
+
+def product_of_flattened(op: Op) -> Op | None:
+    """product(view(transpose(x))) of a flattened image is product(view(x)) with the weights in the image's order"""
+    match op:
+        case Op(kind="npu.conv2d", inputs=(Op(kind="npu.view", inputs=(Op(kind="npu.transpose") as turn,)) as flat, w, *_)):
+            pass
+        case _:
+            return None
+    image = turn.inputs[0]
+    n, h, wide, c = image.type.shape
+    whole = flat.type.shape == (n, 1, 1, h * wide * c)
+    if not whole or turn.attrs.perm != TO_NCHW or op.attrs.kernel != (1, 1) or op.attrs.groups != 1:
+        return None
+    outputs = w.type.shape[0]
+    ordered = w.value.reshape(outputs, c, h, wide).transpose(0, 2, 3, 1).reshape(w.type.shape)
+    weights = const(w.name, np.ascontiguousarray(ordered), node=w.node)
+    return replace(op, inputs=(replace(flat, inputs=(image,)), weights, *op.inputs[2:]))
+
+
+def placed(op: Op) -> str | None:
+    """every op is the NPU's, a layout op of the host, or the CPU's with a reason"""
+    known = op.kind in KINDS or op.kind in (*HOST_KINDS, "input", "const", "absent", "project")
+    return None if known or (op.kind == "onnx" and op.cpu) else f"`{op.name}` is `{op.kind}` without a reason"

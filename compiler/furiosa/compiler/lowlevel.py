@@ -1,0 +1,109 @@
+"""The NPU's operators in the LDFG: what each reads and writes, on channels-last tensors of four axes (N, H, W, C).
+
+Their kinds begin with ``npu.``: ``npu.conv2d`` ... Every low-level op has the type ``(N, H, W, C)`` i8 or u8 with a per-tensor quantization. Constants have the exact bytes
+that the instructions read. Each kind maps to one instruction (or to a few copies), tile by tile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from furiosa.compiler.graph import Attrs
+from furiosa.isa.instructions import BinaryForm
+
+Four = tuple[int, int, int, int]
+Two = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Conv(Attrs):
+    """``conv2d`` and ``depthwise_conv2d`` of (x, weights, bias, multipliers).
+
+    ``pads`` is (top, left, bottom, right). Weights are const i8: [K][kh][kw][C/groups], depthwise [kh][kw][K]; bias is
+    const i32 [K], multipliers const f32 [K]. The result is clamped to [lo, hi] in the stored integer type.
+    """
+
+    kernel: Two
+    strides: Two
+    dilations: Two
+    pads: Four
+    groups: int
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pool(Attrs):
+    """``max_pool2d`` and ``average_pool2d`` of (x); ``pads`` as in Conv, ``include_pad`` for averages only."""
+
+    kernel: Two
+    strides: Two
+    dilations: Two
+    pads: Four
+    include_pad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddPool(Attrs):
+    """``add_average_pool2d`` of (a, b): the mean of max(a + b, floor), see the instruction AddAveragePool2d."""
+
+    kernel: Two
+    strides: Two
+    dilations: Two
+    pads: Four
+    include_pad: bool
+    floor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Attrs):
+    """``add``, ``sub`` and ``mul`` of (a, b), whose shapes broadcast (axes equal or 1; b may be a const): the formula, and the clamp of the result in the stored integer type."""
+
+    form: BinaryForm
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Attrs):
+    """``concat`` of all inputs along ``axis`` (0 N, 1 H, 2 W, 3 C); all have the quantization of the result."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pad(Attrs):
+    """``pad`` of (x): ``before`` and ``after`` elements of raw byte ``value`` (0-255) on each axis, all at least 0."""
+
+    before: Four
+    after: Four
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Attrs):
+    """``slice`` of (x): the box of the result's shape that starts at ``start``, taking every ``steps``-th element."""
+
+    start: Four
+    steps: Four
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(Attrs):
+    """``transpose`` of (x): axis i of the result is axis ``perm[i]`` of x."""
+
+    perm: Four
+
+
+# Kinds without attributes of their own (``Attrs``):
+#   global_average_pool (x)      (N, H, W, C) -> (N, 1, 1, C)
+#   table (x, table)             table is const u8 [1, 256] or [C, 256]
+#   softmax (x)                  over C
+#   view (x)                     the same bytes with another shape
+KINDS = frozenset(
+    f"npu.{kind}"
+    for kind in (
+        "conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "global_average_pool", "add_average_pool2d", "add", "sub", "mul",
+        "table", "softmax", "concat", "pad", "slice", "transpose", "view",
+    )
+)  # fmt: skip

@@ -1,0 +1,106 @@
+"""A whole model from the GIR on: the steps of one inference, and the programs and CPU models that they run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from furiosa.compiler import gir, lir
+from furiosa.compiler.cdfg import Clusters
+from furiosa.compiler.cluster import Cluster
+from furiosa.compiler.cpu_model import to_onnx
+from furiosa.compiler.gir.program import Gir
+from furiosa.compiler.graph import Op
+from furiosa.compiler.lir.program import Lir
+from furiosa.compiler.lowlevel import KINDS
+from furiosa.compiler.ops.layout import nchw
+from furiosa.compiler.placement import placement
+from furiosa.compiler.report import report
+from furiosa.isa import enf
+from furiosa.isa.target import Target
+from furiosa.isa.version import DISTRIBUTION, VERSION
+
+P = TypeVar("P", Gir, Lir)
+
+
+@dataclass(frozen=True, slots=True)
+class Module(Generic[P]):
+    """What an ENF holds, with the programs in their GIR or LIR form. ``placement`` is JSON text, see ``placement.py``."""
+
+    target: str
+    batch_size: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: tuple[enf.Tensor, ...]
+    steps: tuple[enf.Step, ...]
+    programs: tuple[P, ...]
+    cpu_models: tuple[bytes, ...]
+    placement: str
+
+
+def build(model: Clusters, target: Target) -> Module[Gir]:
+    """Every NPU cluster tiled and allocated; every other cluster as a step of the host."""
+    names = {op: name for op, name in zip(model.graph.outputs, model.graph.output_names)}
+    tensors: dict[str, enf.Tensor] = {}
+    steps: list[enf.Step] = []
+    programs: list[Gir] = []
+    cpu_models: list[bytes] = []
+
+    def name(op: Op) -> str:
+        own = names.get(op) or (f"{op.name}:lowered" if op.kind in KINDS else op.name)
+        axes = "NHWC" if op.kind in KINDS or op.kind == "lower" else "NCHW"
+        form = axes if len(op.type.shape) == 4 else "?" * len(op.type.shape)
+        tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, form)
+        return own
+
+    inputs = tuple(name(op) for op in model.graph.inputs)
+    for cluster in model.clusters:
+        reads, writes = tuple(map(name, cluster.inputs)), tuple(map(name, cluster.outputs))
+        if cluster.device == "npu":
+            steps.append(enf.RunNpu(len(programs), reads, writes))
+            programs.append(gir.build(cluster, target))
+        elif cluster.device == "cpu":
+            steps.append(enf.RunCpu(len(cpu_models), reads, writes))
+            cpu_models.append(to_onnx(_renamed(cluster, names)))
+        else:
+            steps.append(_host_step(cluster.ops[-1], reads[0], writes[0]))
+    outputs = tuple(name(op) for op in model.graph.outputs)
+    return Module(target.name, model.graph.batch_size, inputs, outputs, tuple(tensors.values()), tuple(steps),
+                  tuple(programs), tuple(cpu_models), json.dumps(placement(model.graph)))  # fmt: skip
+
+
+def _renamed(cluster: Cluster, names: dict[Op, str]) -> Cluster:
+    """The cluster as it is: ops that are results of the model carry the result's name already."""
+    wrong = [op for op in (*cluster.inputs, *cluster.outputs) if names.get(op, op.name) != op.name]
+    if wrong:
+        raise ValueError(f"`{wrong[0].name}` is also called `{names[wrong[0]]}`")
+    return cluster
+
+
+def _host_step(op: Op, x: str, y: str) -> enf.Step:
+    match op.kind:
+        case "quantize":
+            return enf.Quantize(x, y, op.type.scale, op.type.zero)
+        case "dequantize":
+            return enf.Dequantize(x, y, op.inputs[0].type.scale, op.inputs[0].type.zero)
+        case "lower":
+            return enf.Lower(x, y, nchw(op.inputs[0].type.shape))
+        case _:
+            return enf.Unlower(x, y, nchw(op.type.shape))
+
+
+def linearize(module: Module[Gir]) -> Module[Lir]:
+    """Every program as one stream of instructions with tokens."""
+    programs = tuple(lir.linearize(program) for program in module.programs)
+    values: dict[str, Any] = {"programs": programs}
+    return replace(module, **values)
+
+
+def assemble(module: Module[Lir]) -> enf.Enf:
+    """The compiled file, with the report in it."""
+    return enf.Enf(
+        module.target, module.batch_size, module.inputs, module.outputs, module.tensors, module.steps,
+        tuple(lir.to_program(program) for program in module.programs), module.cpu_models,
+        json.dumps(report(module)), f"{DISTRIBUTION} {VERSION}",
+    )  # fmt: skip

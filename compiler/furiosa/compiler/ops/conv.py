@@ -1,0 +1,199 @@
+"""Convolutions and matrix products with constant weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from furiosa.compiler import lowlevel
+from furiosa.compiler.graph import Array, Attrs, Op, const
+from furiosa.compiler.ops.layout import channel_scales, low, nhwc, transpose
+from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, integer_range, refuse
+from furiosa.compiler.ops.windows import window
+from furiosa.isa.arithmetic import multiplier
+from furiosa.isa.dtypes import DType
+
+PARITY = (
+    "where ONNX Runtime runs the operator in float32 (int8 activations with several readers, an activation that its "
+    "quantization does not imply, a float bias), the result may differ by one step at a rounding tie"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conv(Attrs):
+    """Of ``conv2d``: as ONNX's Conv, pads (top, left, bottom, right); the result is clamped to [lo, hi]."""
+
+    kernel_shape: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    group: int
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatMul(Attrs):
+    """Of ``matmul``: y = x @ w * alpha + bias over the last axis of x, clamped to [lo, hi]; w is const i8 [K, M]."""
+
+    lo: int
+    hi: int
+    alpha: float = 1.0
+
+
+def groups(op: Op) -> str | None:
+    """groups must be at most 128, or one for each input channel"""
+    group, channels = op.attrs.group, op.inputs[0].type.shape[1]
+    return f"this Conv has {group}" if group > 128 and group != channels else None
+
+
+def dilation(op: Op) -> str | None:
+    """the dilation must be at most 12"""
+    worst = max(op.attrs.dilations)
+    return f"it is {worst}" if worst > 12 else None
+
+
+def symmetric_weights(op: Op) -> str | None:
+    """weights must be int8 with zero point 0"""
+    weights = op.inputs[1].type
+    if weights.dtype is not DType.I8:
+        return f"they are {weights.dtype.numpy_name}"
+    zeros = weights.quant.zero_point if weights.quant else (0,)
+    return f"a zero point is {next(z for z in zeros if z)}" if any(zeros) else None
+
+
+def output_channel_scales(op: Op) -> str | None:
+    """the weights' scales must be per tensor or per output channel"""
+    quant = op.inputs[1].type.quant
+    expected = 0 if op.kind == "conv2d" else 1
+    if quant is None or quant.axis in (None, expected):
+        return None
+    return f"they lie along axis {quant.axis}"
+
+
+def _weights(unit: Unit) -> Op:
+    weights = unit.constant(1)
+    if weights is None or weights.type.quant is None:
+        raise refuse("weights_not_quantized", "the weights must be a quantized constant", "float32", "int8")
+    return weights
+
+
+def _bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: float = 1.0) -> Op:
+    """The bias as int32 at scale s_x * s_w * alpha; zeros when left out. A float bias is rounded to it."""
+    bias = unit.constant(index)
+    if bias is None or bias.kind == "absent":
+        return const(f"{unit.name}:bias", np.zeros(channels, np.int32))
+    if bias.type.size not in (1, channels):
+        raise refuse("bias_shape", "the bias must have one value for each output channel",
+                     f"shape {bias.type.shape}", channels)  # fmt: skip
+    scales = channel_scales(weights.type.quant, channels).astype(np.float64) * x.type.scale * alpha
+    value = np.broadcast_to(bias.value.reshape(-1), (channels,))
+    if bias.type.dtype is not DType.I32:
+        value = np.clip(np.rint(value / scales), -(2**31), 2**31 - 1).astype(np.int32)
+    return const(f"{unit.name}:bias", value.astype(np.int32))
+
+
+def build_conv(unit: Unit) -> Op:
+    x, weights = unit.x(), _weights(unit)
+    rank = len(x.type.shape)
+    if rank not in (3, 4):
+        raise refuse("spatial_axes", "convolutions must have one or two spatial axes", f"{rank - 2}", 2)
+    if rank == 3:
+        weights = replace(weights, data=weights.value[:, :, None, :], name=f"{weights.name}:2d")
+        weights = replace(weights, type=replace(weights.type, shape=weights.value.shape))
+    box = window(unit.node, x.type.shape, weights.type.shape[2:])
+    if box.extra != (0, 0):
+        raise refuse("ceil_mode", "a convolution has no partial windows")
+    group = unit.node.int("group", 1)
+    attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi)
+    bias = _bias(unit, 2, x, weights, weights.type.shape[0])
+    return unit.op("conv2d", (x, weights, bias), attrs)
+
+
+def build_matmul(unit: Unit) -> Op:
+    x, weights = unit.x(), _weights(unit)
+    if weights.type.size == 0 or len(weights.type.shape) != 2:
+        raise refuse("weights_rank", "the weights of a matrix product must have two axes",
+                     f"{len(weights.type.shape)}", 2)  # fmt: skip
+    alpha = _gemm_factors(unit.node)
+    if unit.node.op_type == "Gemm" and unit.node.int("transB", 0):
+        quant = weights.type.quant
+        if quant is not None and quant.axis is not None:
+            quant = replace(quant, axis=1 - quant.axis)
+        turned = np.ascontiguousarray(weights.value.T)
+        weights = const(f"{weights.name}:transposed", turned, quant)
+    bias_index = 2 if unit.node.op_type == "Gemm" else 99
+    bias = _bias(unit, bias_index, x, weights, weights.type.shape[1], alpha)
+    return unit.op("matmul", (x, weights, bias), MatMul(unit.lo, unit.hi, alpha))
+
+
+def _gemm_factors(node: Node) -> float:
+    if node.op_type != "Gemm":
+        return 1.0
+    if node.int("transA", 0):
+        raise refuse("trans_a", "the first operand of Gemm must not be transposed", "transA = 1", "transA = 0",
+                     "put a Transpose before it")  # fmt: skip
+    if node.float("beta", 1.0) != 1.0:
+        raise refuse("beta", "beta of Gemm must be 1", node.float("beta", 1.0), 1)
+    return node.float("alpha", 1.0)
+
+
+def lower_conv(op: Op, inputs: tuple[Op, ...]) -> Op:
+    x, weights, bias = inputs[0], op.inputs[1], op.inputs[2]
+    attrs: Conv = op.attrs
+    channels = nhwc(op.inputs[0].type.shape)[3]
+    depthwise = attrs.group == channels and weights.type.shape[1] == 1 and attrs.group > 1
+    order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
+    packed = np.ascontiguousarray(np.transpose(weights.value, order))
+    packed = packed[0] if depthwise else packed
+    out = lowlevel.Conv(attrs.kernel_shape, attrs.strides, attrs.dilations, attrs.pads, attrs.group, attrs.lo, attrs.hi)
+    kind = "depthwise_conv2d" if depthwise else "conv2d"
+    return low(kind, (x, *_parameters(op, packed, weights, bias, 1.0)), out, nhwc(op.type.shape), op)
+
+
+def lower_matmul(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """A 1x1 convolution; the reduced axis, which is the last, must lie where the channels are."""
+    x, weights, bias = inputs[0], op.inputs[1], op.inputs[2]
+    rank = len(op.type.shape)
+    packed = np.ascontiguousarray(weights.value.T)[:, None, None, :]
+    attrs = lowlevel.Conv((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1, op.attrs.lo, op.attrs.hi)
+    parameters = _parameters(op, packed, weights, bias, op.attrs.alpha)
+    if rank <= 2:
+        return low("conv2d", (x, *parameters), attrs, nhwc(op.type.shape), op)
+    turned = transpose(x, (0, 1, 3, 2), op, ":rows")
+    n, h, s, _ = turned.type.shape
+    product = low("conv2d", (turned, *parameters), attrs, (n, h, s, weights.type.shape[1]), op, ":product")
+    return transpose(product, (0, 1, 3, 2), op, "")
+
+
+def _parameters(op: Op, packed: Array, weights: Op, bias: Op, alpha: float) -> tuple[Op, Op, Op]:
+    """The constants that the instruction reads: weights, bias, multipliers."""
+    scales = channel_scales(weights.type.quant, bias.type.size)
+    factors = multiplier(op.inputs[0].type.scale, scales, op.type.scale, alpha)
+    if _float_elsewhere(op):
+        exact = scales.astype(np.float64) * op.inputs[0].type.scale * alpha / op.type.scale
+        factors = exact.astype(np.float32)
+    return (
+        const(f"{op.name}:weights", packed, node=op.node),
+        const(f"{op.name}:bias", bias.value, node=op.node),
+        const(f"{op.name}:multipliers", factors, node=op.node),
+    )
+
+
+def _float_elsewhere(op: Op) -> bool:
+    """Whether ONNX Runtime computes this product in float32 (see PARITY): then the nearest multiplier is the closest."""
+    mixed = DType.I8 in (op.inputs[0].type.dtype, op.type.dtype)
+    return mixed or (op.attrs.lo, op.attrs.hi) != integer_range(op.type.dtype)
+
+
+conv2d = OpDef(
+    name="conv2d", onnx=("Conv",), build=build_conv, lower=lower_conv, parity=PARITY,
+    rules=(four_axes, groups, dilation, symmetric_weights, output_channel_scales),
+)  # fmt: skip
+matmul = OpDef(
+    name="matmul", onnx=("Gemm", "MatMul"), build=build_matmul, lower=lower_matmul, parity=PARITY,
+    rules=(four_axes, symmetric_weights, output_channel_scales),
+)  # fmt: skip
+ROWS = (conv2d, matmul)
+

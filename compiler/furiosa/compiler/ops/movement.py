@@ -1,0 +1,134 @@
+"""Operators that only move elements: concatenation, padding, transposition and changes of shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from furiosa.compiler import lowlevel
+from furiosa.compiler.graph import Attrs, Op
+from furiosa.compiler.lowlevel import Four
+from furiosa.compiler.ops.layout import TO_NCHW, TO_NHWC, conform, low, nchw, nhwc, spatial_axis, transpose, view
+from furiosa.compiler.ops.table import OpDef, Unit, four_axes, integer_range, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Attrs):
+    """Of ``concat``: the axis, counted from the first."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pad(Attrs):
+    """Of ``pad``: elements before and after on each axis, and the real value they have."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(Attrs):
+    """Of ``transpose``: axis i of the result is axis ``perm[i]`` of the operand."""
+
+    perm: tuple[int, ...]
+
+
+def build_concat(unit: Unit) -> Op:
+    inputs = tuple(unit.x(i) for i in range(len(unit.inputs)))
+    if any(x.kind == "const" for x in inputs):
+        raise refuse("constant_operands", "all operands of Concat must be computed", "a constant")
+    return unit.op("concat", inputs, Concat(unit.node.int("axis", 1) % len(unit.out.shape)))
+
+
+def lower_concat(op: Op, inputs: tuple[Op, ...]) -> Op:
+    axis = spatial_axis(op.attrs.axis, len(op.type.shape))
+    same = tuple(conform(x, op.type, op) for x in inputs)
+    return same[0] if len(same) == 1 else low("concat", same, lowlevel.Concat(axis), nhwc(op.type.shape), op)
+
+
+def build_pad(unit: Unit) -> Op:
+    if unit.node.str("mode", "constant") != "constant":
+        raise refuse("pad_mode", "padding must be with a constant", unit.node.str("mode", ""), "constant")
+    rank = len(unit.out.shape)
+    pads = unit.node.ints("pads")
+    value = unit.node.float("value", 0.0)
+    if not pads:
+        pads, value = _pad_operands(unit, rank)
+    if min(pads, default=0) < 0:
+        raise refuse("negative_pads", "pads must not be negative", min(pads), 0, "cut with a Slice instead")
+    return unit.op("pad", (unit.x(),), Pad(pads[:rank], pads[rank:], value))
+
+
+def _pad_operands(unit: Unit, rank: int) -> tuple[tuple[int, ...], float]:
+    """Pads and value from the operands (since opset 11; axes since 18)."""
+    given, constant, axes = unit.array(1), unit.constant(2), unit.array(3)
+    if given is None:
+        raise refuse("computed_operand", "the pads must be constant")
+    pads = np.zeros(2 * rank, np.int64)
+    where = np.arange(rank) if axes is None else axes.reshape(-1) % rank
+    pads[np.concatenate([where, where + rank])] = given.reshape(-1)
+    value = 0.0
+    if constant is not None and constant.kind != "absent" and constant.type.size:
+        real = constant.value.astype(np.float32)
+        if constant.type.quant is not None:
+            real = (real - constant.type.zero) * np.float32(constant.type.scale)
+        value = float(real.reshape(()))
+    return tuple(int(p) for p in pads), value
+
+
+def lower_pad(op: Op, inputs: tuple[Op, ...]) -> Op:
+    rank = len(op.type.shape)
+    before, after = [0, 0, 0, 0], [0, 0, 0, 0]
+    for axis in range(rank):
+        before[spatial_axis(axis, rank)] = op.attrs.before[axis]
+        after[spatial_axis(axis, rank)] = op.attrs.after[axis]
+    least, greatest = integer_range(op.type.dtype)
+    code = np.clip(np.rint(np.float32(op.attrs.value) / np.float32(op.type.scale)) + op.type.zero, least, greatest)
+    attrs = lowlevel.Pad(_four(before), _four(after), int(code) % 256)
+    return low("pad", (conform(inputs[0], op.type, op),), attrs, nhwc(op.type.shape), op)
+
+
+def _four(values: list[int]) -> Four:
+    n, h, w, c = values
+    return n, h, w, c
+
+
+def build_transpose(unit: Unit) -> Op:
+    rank = len(unit.out.shape)
+    perm = unit.node.ints("perm") or tuple(reversed(range(rank)))
+    return unit.op("transpose", (unit.x(),), Transpose(perm))
+
+
+def lower_transpose(op: Op, inputs: tuple[Op, ...]) -> Op:
+    rank = len(op.type.shape)
+    axes = [spatial_axis(axis, rank) for axis in range(rank)]
+    perm = list(range(4))
+    for axis, source in enumerate(op.attrs.perm):
+        perm[axes[axis]] = axes[source]
+    return transpose(conform(inputs[0], op.type, op), _four(perm), op, "")
+
+
+def build_reshape(unit: Unit) -> Op:
+    return unit.op("reshape", (unit.x(),), Attrs())
+
+
+def lower_reshape(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """Elements keep their order in channels-first form: undo channels-last, see the bytes anew, redo it."""
+    x = conform(inputs[0], op.type, op)
+    old, new = nchw(op.inputs[0].type.shape), nchw(op.type.shape)
+    if old[:2] == new[:2]:
+        return view(x, nhwc(op.type.shape), op)
+    flat = transpose(x, TO_NCHW, op, ":flat")
+    return transpose(view(flat, new, op, ":shape"), TO_NHWC, op, "")
+
+
+ROWS = (
+    OpDef("concat", ("Concat",), build_concat, lower_concat, rules=(four_axes,), moves_data=True),
+    OpDef("pad", ("Pad",), build_pad, lower_pad, rules=(four_axes,), moves_data=True),
+    OpDef("transpose", ("Transpose",), build_transpose, lower_transpose, rules=(four_axes,), moves_data=True),
+    OpDef("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), build_reshape,
+          lower_reshape, rules=(four_axes,), moves_data=True),
+)  # fmt: skip

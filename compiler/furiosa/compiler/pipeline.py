@@ -1,0 +1,152 @@
+"""The compiler on one screen: the layers in order, the passes of each, and the manager that runs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from furiosa.compiler import cdfg, dfg, irfile, ldfg, module, specs
+from furiosa.compiler.graph import Graph
+from furiosa.compiler.specs import Spec
+from furiosa.isa import env
+from furiosa.isa.errors import FuriosaError, InternalError
+from furiosa.isa.target import Target
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One step of a stage. ``title`` is what progress shows, when the step is worth a line of its own."""
+
+    run: Callable[[Any, Target], Any]
+    name: str
+    specs: tuple[Spec, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The passes that lead into a layer."""
+
+    layer: str
+    passes: tuple[Pass, ...]
+
+
+def _graph(function: Callable[[Graph], Graph], rules: tuple[Spec, ...], title: str = "") -> Pass:
+    return Pass(lambda graph, _: function(graph), function.__name__, rules, title)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model's file: its bytes, what to call it in errors, the batch size to apply, and the folder it lies in."""
+
+    data: bytes
+    where: str
+    batch_size: int = 1
+    folder: Path | None = None
+
+
+def _import(source: Source, _: Target) -> Graph:
+    from furiosa.compiler.frontend.onnx import import_onnx
+
+    return import_onnx(source.data, source.where, source.batch_size, source.folder)
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("dfg", (
+        Pass(_import, "import"),                       # framework-free, checked, shapes static, constants folded
+        _graph(dfg.type_inputs, ()),                   # integers that enter the model get their scale
+        _graph(dfg.absorb_quantization, specs.DFG),    # after this, quantization is a matter of types
+        _graph(dfg.store_unsigned, specs.DFG),         # the element types that ONNX Runtime rounds by
+    )),
+    Stage("ldfg", (
+        _graph(ldfg.split, specs.DFG, "Splitting graph(LAS)"),    # after this, nobody asks where an op runs
+        _graph(ldfg.lower, specs.LDFG, "Lowering graph(LAS)"),    # the NPU's operators and layout
+        _graph(ldfg.optimize, specs.LDFG, "Optimizing graph"),    # fewer of them
+    )),
+    Stage("cdfg", (Pass(lambda graph, _: cdfg.cluster(graph), "cluster"),)),       # what runs as one step
+    Stage("gir", (Pass(module.build, "build"),)),                                  # tiles, transfers, addresses
+    Stage("lir", (Pass(lambda m, _: module.linearize(m), "linearize"),)),          # one stream with tokens
+    Stage("enf", (Pass(lambda m, _: module.assemble(m), "assemble"),)),            # the file
+)  # fmt: skip
+LAYERS = tuple(stage.layer for stage in STAGES)
+
+
+@dataclass
+class Run:
+    """One compilation: the layers that were reached, by name, and the progress that is shown."""
+
+    target: Target
+    progress: Progress
+    layers: dict[str, Any] = field(default_factory=dict)
+
+    def compile(self, value: Any, source: str, last: str) -> Any:
+        """Take ``value`` from layer ``source`` (``onnx`` for a model's file) to layer ``last``."""
+        self.layers[source] = value
+        first = LAYERS.index(source) + 1 if source in LAYERS else 0
+        stages = STAGES[first : LAYERS.index(last) + 1]
+        for number, stage in enumerate(stages, 1):
+            titled = [p for p in stage.passes if p.title]
+            with Announced(self.progress, number, len(stages), source, stage.layer):
+                for step in stage.passes:
+                    value = self._pass(step, stage.layer, value, titled)
+            self.layers[stage.layer] = value
+            source = stage.layer
+        return value
+
+    def _pass(self, step: Pass, layer: str, value: Any, titled: list[Pass]) -> Any:
+        if step.title:
+            self.progress(f"▪▪▪▪▪ [{titled.index(step) + 1}/{len(titled)}] {step.title}...")
+        start = time.perf_counter()
+        try:
+            value = step.run(value, self.target)
+        except FuriosaError:
+            raise
+        except Exception as error:
+            raise InternalError(
+                f"pass `{step.name}` of layer `{layer}` failed: {type(error).__name__}: {error}",
+                hint="this is a fault of the compiler; please report it with the model",
+            ) from error
+        if step.title:
+            self.progress(f"Done in {time.perf_counter() - start:.9g}s\n")
+        self._check(step, layer, value)
+        self._dump(step, layer, value)
+        return value
+
+    def _check(self, step: Pass, layer: str, value: Any) -> None:
+        fault = specs.broken(value, step.specs) if step.specs else None
+        if fault:
+            raise InternalError(f"after `{step.name}`, the {layer} is malformed at {fault}",
+                                hint="this is a fault of the compiler; please report it with the model")  # fmt: skip
+
+    def _dump(self, step: Pass, layer: str, value: Any) -> None:
+        folder = env.DUMP.get()
+        if folder is None or layer == "enf":
+            return
+        number = [p.name for stage in STAGES for p in stage.passes].index(step.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number:02}-{layer}-{step.name}.txt").write_text(irfile.printed(value)[0])
+
+
+@dataclass
+class Announced:
+    """The lines of progress around a stage, as SDK users know them."""
+
+    progress: Progress
+    number: int
+    total: int
+    source: str
+    layer: str
+    start: float = 0.0
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+        self.progress(f"[{self.number}/{self.total}] 🔍   Compiling from {self.source} to {self.layer}\n")
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.progress(f"Done in {time.perf_counter() - self.start:.9g}s\n")

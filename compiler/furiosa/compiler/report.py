@@ -1,0 +1,71 @@
+"""The compiler's report: placement, work, memory, and the modelled time of a compiled model."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from furiosa.isa.instructions import Load, Store
+from furiosa.isa.target import target
+from furiosa.isa.timeline import schedule
+
+if TYPE_CHECKING:
+    from furiosa.compiler.lir.program import Lir
+    from furiosa.compiler.module import Module
+
+SCHEMA_VERSION = 1
+
+
+def report(module: Module[Lir]) -> dict[str, Any]:
+    """The report as plain data. Cycles and latency are modelled, of the NPU executing one batch."""
+    npu = target(module.target)
+    cycles = sum(schedule(program.instructions, npu).cycles for program in module.programs)
+    instructions = [inst for program in module.programs for inst in program.instructions]
+    moved = sum(_dram_bytes(inst) for inst in instructions)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "target": module.target,
+        "batch_size": module.batch_size,
+        "macs": sum(inst.macs for inst in instructions),
+        "npu_clusters": len(module.programs),
+        "cpu_clusters": len(module.cpu_models),
+        "npu_instructions": len(instructions),
+        "npu_cycles": cycles,
+        "npu_latency_us": round(npu.microseconds(cycles), 3),
+        "sram_peak_bytes": max((program.sram_bytes for program in module.programs), default=0),
+        "sram_bytes": npu.sram_bytes,
+        "dram_bytes": moved,
+        "placement": json.loads(module.placement),
+    }
+
+
+def _dram_bytes(inst: object) -> int:
+    if isinstance(inst, Load):
+        return inst.dst.size
+    return inst.src.size if isinstance(inst, Store) else 0
+
+
+def render(values: dict[str, Any]) -> str:
+    """The report as text for a terminal."""
+    rows = values["placement"]
+    devices = Counter(row["device"] for row in rows if row["reason_code"] != "boundary_layout")
+    lines = [
+        f"Target              : {values['target']}, batch size {values['batch_size']}",
+        f"Operators           : {devices['npu']} on the NPU, {devices['cpu']} on the CPU",
+        f"Clusters            : {values['npu_clusters']} NPU, {values['cpu_clusters']} CPU",
+        f"Work                : {values['macs'] / 1e6:,.1f} M MAC in {values['npu_instructions']} instructions",
+        f"SRAM peak           : {values['sram_peak_bytes'] / 2**20:.2f} of {values['sram_bytes'] / 2**20:.0f} MiB",
+        f"DRAM traffic        : {values['dram_bytes'] / 2**20:.2f} MiB",
+        f"NPU time (modelled) : {values['npu_cycles']:,} cycles, {values['npu_latency_us']:,.1f} us",
+    ]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["device"] == "cpu" and row["reason_code"] != "boundary_layout":
+            why = f"{row['reason']}: {row['actual']}" if row["actual"] else row["reason"]
+            reasons.setdefault((row["op"], why), []).append(row["node"])
+    if reasons:
+        lines += ["", "On the CPU:"]
+        lines += [f"  {len(nodes):4} x {op}: {why} ({nodes[0]}{', ...' if len(nodes) > 1 else ''})"
+                  for (op, why), nodes in reasons.items()]  # fmt: skip
+    return "\n".join(lines) + "\n"

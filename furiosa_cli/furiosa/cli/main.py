@@ -1,0 +1,159 @@
+"""furiosa: the meta command, which runs the executables of the toolchain as sub-commands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from furiosa.isa.errors import OptionError
+
+if TYPE_CHECKING:
+    import argparse
+
+_COMPILER = "FuriosaAI SDK Compiler for DNN models"
+
+# A fixed list: whatever else is on PATH under such a name is not ours to run.
+COMMAND_LIST = (
+    ("furiosa-compile", _COMPILER),
+    ("furiosa-compiler", _COMPILER),
+    ("furiosa-litmus", "Validator to check if DNN models work in FuriosaAI SDK"),
+    ("furiosa-bench", "Benchmark of latency and throughput of DNN models"),
+    ("furiosa-server", "RESTful/GRPC Serving framework for DNN models"),
+)
+
+_HINT = "`furiosa --help` lists the options and sub-commands"
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One executable that was found: its name, the words after ``furiosa`` that mean it, its path, and its help."""
+
+    command: str
+    subcommands: tuple[str, ...]
+    path: Path
+    description: str
+
+
+@dataclass
+class CommandRegistry:
+    """The sub-commands that can be run here: the executables of ``COMMAND_LIST`` that are on PATH."""
+
+    commands: dict[str, Command] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, description in COMMAND_LIST:
+            if path := _find(name):
+                subcommand = _subcommand(name)
+                self.commands.setdefault(subcommand, Command(name, (subcommand,), path, description))
+
+
+def main() -> int:
+    """The console script: its exit status."""
+    from furiosa.cli.errors import run
+
+    return run(lambda: _main(sys.argv[1:]))
+
+
+def execute(registry: CommandRegistry, args: argparse.Namespace, remainings: Sequence[str]) -> int:
+    """Run ``args.subcommand`` with exactly the arguments ``remainings`` and return its exit status.
+
+    The child has this process's streams and environment. Signals that would end this process are forwarded, and the
+    child is waited for. The status of a child that a signal ended is 128 plus the signal's number, as in a shell.
+    """
+    path = str(registry.commands[args.subcommand].path)
+    waited = {*_FORWARDED, signal.SIGCHLD}
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    try:
+        child = os.posix_spawn(path, [path, *remainings], os.environ, setsigmask=previous)
+        return _wait(child, waited)
+    except OSError as error:
+        raise OptionError(f"cannot run `{path}`: {error.strerror}") from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _wait(child: int, waited: set[signal.Signals]) -> int:
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+        received = signal.sigwaitinfo(waited)
+        # A terminal's Ctrl-C has reached the child already: it would see a second one as "do not even clean up".
+        if received.si_signo != signal.SIGCHLD and received.si_code <= 0:
+            os.kill(child, received.si_signo)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    registry = CommandRegistry()
+    parser = _parser(registry)
+    # argparse never sees what follows the sub-command: it would consume `--` and complete abbreviations.
+    position = next((i for i, text in enumerate(arguments) if not text.startswith("-")), len(arguments))
+    if position < len(arguments) and arguments[position] not in registry.commands:
+        raise _absent(arguments[position])
+    args = parser.parse_args(arguments[: position + 1])
+    if args.version:
+        from furiosa.isa.version import version_info
+
+        return _emit(str(version_info()))
+    if args.subcommand is None:
+        return _emit(parser.format_help().rstrip("\n"))
+    return execute(registry, args, arguments[position + 1 :])
+
+
+def _parser(registry: CommandRegistry) -> argparse.ArgumentParser:
+    import argparse
+
+    from furiosa.isa.version import VERSION
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise OptionError(message, hint=_HINT)
+
+    parser = Parser(
+        prog="furiosa",
+        description=f"FuriosaAI SDK CLI (ver. {VERSION})",
+        epilog="`furiosa <sub-command> --help` shows the options of a sub-command, "
+        "for example `furiosa compile --help`.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    subparsers = parser.add_subparsers(title="sub-command help", dest="subcommand", metavar="<sub-command>")
+    for subcommand, command in registry.commands.items():
+        subparsers.add_parser(subcommand, help=command.description, add_help=False)
+    return parser
+
+
+def _absent(subcommand: str) -> OptionError:
+    needed = next((name for name, _ in COMMAND_LIST if _subcommand(name) == subcommand), None)
+    if needed is None:
+        return OptionError(f"`furiosa` has no sub-command `{subcommand}`", hint=_HINT)
+    return OptionError(
+        f"`furiosa {subcommand}` needs the executable `{needed}`, which is not on PATH",
+        hint="activate the environment that it is installed in",
+    )
+
+
+def _emit(text: str) -> int:
+    from furiosa.cli.errors import emit
+
+    emit(text)
+    return 0
+
+
+def _subcommand(name: str) -> str:
+    return name.removeprefix("furiosa-").replace("_", "-")
+
+
+def _find(name: str) -> Path | None:
+    for folder in os.get_exec_path():
+        path = Path(folder, name)
+        if folder and path.is_file() and os.access(path, os.X_OK):
+            return path
+    return None

@@ -1,0 +1,54 @@
+"""The normative arithmetic of the device on 8-bit data, in NumPy: every other implementation equals this one.
+
+Arrays are NHWC; storage is int8 or uint8 and keeps the model's dtype. The definitions are those of ONNX Runtime 1.31's
+x86-64 kernels (AVX2 and later) on quantized graphs, bit for bit.
+"""
+
+from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mul, float_sub, mul
+from furiosa.isa.arithmetic.float32 import fma
+from furiosa.isa.arithmetic.functions import batch_normalization
+from furiosa.isa.arithmetic.pooling import (
+    average_pool,
+    float_average_pool,
+    float_mean,
+    global_average_pool,
+    max_pool,
+    pooled_size,
+)
+from furiosa.isa.arithmetic.products import conv2d, conv2d_accumulate, matmul, matmul_accumulate
+from furiosa.isa.arithmetic.quantization import dequantize, quantize
+from furiosa.isa.arithmetic.requantize import multiplier, requantize, scale_accumulator
+from furiosa.isa.arithmetic.softmax import exponentials, softmax
+from furiosa.isa.arithmetic.tables import FUNCTIONS, affine_table, lookup, table
+
+__all__ = [
+    "FUNCTIONS",
+    "Scaling",
+    "add",
+    "affine_table",
+    "average_pool",
+    "batch_normalization",
+    "conv2d",
+    "conv2d_accumulate",
+    "dequantize",
+    "exponentials",
+    "float_add",
+    "float_average_pool",
+    "float_mean",
+    "float_mul",
+    "float_sub",
+    "fma",
+    "global_average_pool",
+    "lookup",
+    "matmul",
+    "matmul_accumulate",
+    "max_pool",
+    "mul",
+    "multiplier",
+    "pooled_size",
+    "quantize",
+    "requantize",
+    "scale_accumulator",
+    "softmax",
+    "table",
+]

@@ -1,0 +1,19 @@
+"""Simulated devices: which cards a host has, who uses which PE, and the opening of PEs. There is no daemon."""
+
+from furiosa.npu_sim.devices.counters import Counters
+from furiosa.npu_sim.devices.device import DEFAULT_SPECIFICATION, OpenDevice, open_devices, read_counters
+from furiosa.npu_sim.devices.host import Card, DeviceFile, cards
+from furiosa.npu_sim.devices.usage import Occupant, occupants
+
+__all__ = [
+    "DEFAULT_SPECIFICATION",
+    "Card",
+    "Counters",
+    "DeviceFile",
+    "Occupant",
+    "OpenDevice",
+    "cards",
+    "occupants",
+    "open_devices",
+    "read_counters",
+]

@@ -1,0 +1,151 @@
+// AveragePool2d, AddAveragePool2d and GlobalAveragePool.
+#include <algorithm>
+
+#include "lines.h"
+#include "steps.h"
+#include "windows.h"
+
+namespace furiosa {
+namespace {
+
+// Bounds of the stored type for values to which the zero point `added` comes last.
+Requantize bounds(int32_t type, int32_t added) {
+  const int32_t lowest = type ? -128 : 0;
+  return {float(lowest - added), float(lowest + 255 - added), added};
+}
+
+// How a mean becomes a stored value: the zero point is added before rounding, or after it as Quantize does.
+struct Rounding {
+  float zero;
+  Requantize requantize;
+};
+
+Rounding rounding(const AveragePool2d& inst) {
+  if (inst.x_type == inst.y_type) return {float(inst.y_zero), bounds(inst.y_type, 0)};
+  return {0.0f, bounds(inst.y_type, inst.y_zero)};
+}
+
+Rounding rounding(const AddAveragePool2d& inst) { return {0.0f, bounds(inst.y_type, inst.y_zero)}; }
+
+// One output pixel of AveragePool2d or AddAveragePool2d; tap(row, column, channel, n, sum) adds a pixel of the image.
+template <class Inst, class Tap>
+void average_window(const Inst& inst, const View& image, const Kernels& kernels, uint8_t* y, int top, int left,
+                    Tap&& tap) {
+  const Taps rows(top, inst.kernel[0], inst.dilations[0], 0, image.shape[1]);
+  const Taps columns(left, inst.kernel[1], inst.dilations[1], 0, image.shape[2]);
+  const Taps counted_rows(top, inst.kernel[0], inst.dilations[0], inst.counted[0], inst.counted[2]);
+  const Taps counted_columns(left, inst.kernel[1], inst.dilations[1], inst.counted[1], inst.counted[3]);
+  const Rounding round = rounding(inst);
+  const float count = float(int64_t(counted_rows.count()) * counted_columns.count());
+  const int64_t y_step = inst.y.strides[3], channels = inst.y.shape[3];
+  float sum[kLine];
+  uint8_t line[kLine];
+  for (int64_t channel = 0; channel < channels; channel += kLine) {
+    const int64_t n = std::min(kLine, channels - channel);
+    std::fill(sum, sum + n, 0.0f);
+    for (int r = rows.first; r < rows.end; ++r) {
+      for (int c = columns.first; c < columns.end; ++c) {
+        tap(top + r * inst.dilations[0], left + c * inst.dilations[1], channel, n, sum);
+      }
+    }
+    uint8_t* out = y + channel * y_step;
+    kernels.mean(sum, target(out, y_step, line), n, count, inst.y_scale, round.zero, round.requantize);
+    scatter(out, y_step, n, line);
+  }
+}
+
+// All output pixels; taps(n) makes the tap for image n.
+template <class Inst, class Taps>
+void average_windows(const Inst& inst, const View& image, const Kernels& kernels, Run& run, Taps&& taps) {
+  const View& y = inst.y;
+  const int64_t rows = int64_t(y.shape[0]) * y.shape[1];
+  const int64_t work = rows * y.shape[2] * y.shape[3] * inst.kernel[0] * inst.kernel[1];
+  run.team.loop(rows, work, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / y.shape[1], p = row % y.shape[1];
+      for (int64_t q = 0; q < y.shape[2]; ++q) {
+        uint8_t* out = run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2];
+        average_window(inst, image, kernels, out, int(p) * inst.strides[0] - inst.pads[0],
+                       int(q) * inst.strides[1] - inst.pads[1], taps(n));
+      }
+    }
+  });
+}
+
+const uint8_t* pixel(const Run& run, const View& view, int64_t n, int64_t h, int64_t w, int64_t c) {
+  return run.sram + view.address + n * view.strides[0] + h * view.strides[1] + w * view.strides[2] + c * view.strides[3];
+}
+
+// Channels [begin, begin + n) of one image, n at most kLine.
+void global_average(const GlobalAveragePool& inst, const Kernels& kernels, const uint8_t* x, uint8_t* y, int64_t n) {
+  const int64_t x_step = inst.x.strides[3], y_step = inst.y.strides[3];
+  const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
+  int32_t sum[kLine] = {};
+  uint8_t from[kLine], to[kLine];
+  for (int64_t h = 0; h < inst.x.shape[1]; ++h) {
+    for (int64_t w = 0; w < inst.x.shape[2]; ++w) {
+      const uint8_t* at = x + h * inst.x.strides[1] + w * inst.x.strides[2];
+      kernels.add_up(gather(at, x_step, n, from), sum, n, reading);
+    }
+  }
+  const float divisor = inst.y_scale * float(inst.x.shape[1] * inst.x.shape[2]);
+  kernels.scale(sum, target(y, y_step, to), n, inst.x_scale / divisor, bounds(inst.y_type, inst.y_zero));
+  scatter(y, y_step, n, to);
+}
+
+}  // namespace
+
+Step prepare(const AveragePool2d& inst, Setup& setup) {
+  setup.reads(inst.x);
+  setup.writes(inst.y);
+  const Kernels& kernels = setup.kernels;
+  return [inst, &kernels](Run& run) {
+    const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
+    average_windows(inst, inst.x, kernels, run, [&](int64_t image) {
+      return [&, image](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
+        uint8_t line[kLine];
+        const uint8_t* x = gather(pixel(run, inst.x, image, h, w, c), inst.x.strides[3], n, line);
+        kernels.add_scaled(x, sum, n, reading, inst.x_scale);
+      };
+    });
+  };
+}
+
+Step prepare(const AddAveragePool2d& inst, Setup& setup) {
+  setup.reads(inst.a);
+  setup.reads(inst.b);
+  setup.writes(inst.y);
+  const Kernels& kernels = setup.kernels;
+  return [inst, &kernels](Run& run) {
+    const Pair pair{Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero),
+                    inst.a_scale, inst.b_scale, inst.y_scale, 0.0f, {}};
+    average_windows(inst, inst.a, kernels, run, [&](int64_t image) {
+      return [&, image](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
+        uint8_t a_line[kLine], b_line[kLine];
+        const uint8_t* a = gather(pixel(run, inst.a, image, h, w, c), inst.a.strides[3], n, a_line);
+        const uint8_t* b = gather(pixel(run, inst.b, image, h, w, c), inst.b.strides[3], n, b_line);
+        kernels.add_pairs(a, b, sum, n, pair, inst.floor);
+      };
+    });
+  };
+}
+
+Step prepare(const GlobalAveragePool& inst, Setup& setup) {
+  setup.reads(inst.x);
+  setup.writes(inst.y);
+  const Kernels& kernels = setup.kernels;
+  return [inst, &kernels](Run& run) {
+    const View &x = inst.x, &y = inst.y;
+    const int64_t lines = (y.shape[3] + kLine - 1) / kLine, count = y.shape[0] * lines;
+    const int64_t work = int64_t(x.shape[0]) * x.shape[1] * x.shape[2] * x.shape[3];
+    run.team.loop(count, work, [&](int64_t begin, int64_t end, int) {
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t n = task / lines, c = task % lines * kLine;
+        global_average(inst, kernels, run.sram + x.address + n * x.strides[0] + c * x.strides[3],
+                       run.sram + y.address + n * y.strides[0] + c * y.strides[3], std::min(kLine, y.shape[3] - c));
+      }
+    });
+  };
+}
+
+}  // namespace furiosa

@@ -1,0 +1,192 @@
+// Conv2d as an implicit matrix product: strips of activations by packed blocks of weights.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "steps.h"
+#include "strip.h"
+
+namespace furiosa {
+namespace {
+
+constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache
+constexpr int kTasksPerThread = 4;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A matrix product with one row an image is a convolution along a row of N pixels.
+Convolution merge_images(Convolution inst) {
+  const bool one = inst.x.shape[1] == 1 && inst.x.shape[2] == 1 && inst.y.shape[1] == 1 && inst.y.shape[2] == 1;
+  const bool plain = inst.kernel[0] == 1 && inst.kernel[1] == 1 && inst.pads[0] == 0 && inst.pads[1] == 0;
+  if (!one || !plain) return inst;
+  for (View* view : {&inst.x, &inst.y}) {
+    std::swap(view->shape[0], view->shape[2]);
+    std::swap(view->strides[0], view->strides[2]);
+  }
+  inst.strides[1] = 1;
+  return inst;
+}
+
+// The constants of a convolution in the form of the kernels.
+struct Packed {
+  Buffer weights, bias, multipliers;
+};
+
+// What a convolution computes and how its loops are cut, settled when the program is prepared.
+class Plan {
+ public:
+  Plan(const Convolution& original, const Kernels& kernels)
+      : inst_(merge_images(original)), kernels_(kernels), format_(kernels.conv),
+        strip_(inst_, inst_.y.shape[2], format_.wide, 1, kernels) {
+    group_inputs_ = inst_.x.shape[3] / inst_.groups;
+    group_outputs_ = inst_.y.shape[3] / inst_.groups;
+    blocks_ = int(ceil_div(group_outputs_, format_.channels));
+    const bool together = inst_.groups == 1 && inst_.dilations[1] == 1;
+    elements_ = group_inputs_ * (together ? inst_.kernel[1] : 1);
+    steps_ = int(ceil_div(elements_, format_.step));
+    for (int r = 0; r < inst_.kernel[0]; ++r) {
+      for (int c = 0; c < (together ? 1 : inst_.kernel[1]); ++c) {
+        offsets_.push_back(int32_t(r * inst_.dilations[0] * strip_.row_bytes() +
+                                   c * inst_.dilations[1] * strip_.pixel_bytes()));
+      }
+    }
+    block_bytes_ = int64_t(offsets_.size()) * steps_ * format_.step * format_.channels * (format_.wide ? 2 : 1);
+    block_bytes_ = ceil_div(block_bytes_, kAlignment) * kAlignment;
+  }
+
+  Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const;
+  void run(const Packed& packed, Run& run) const;
+  const Convolution& inst() const { return inst_; }
+  int64_t weight_bytes() const { return int64_t(inst_.y.shape[3]) * int64_t(offsets_.size()) * elements_; }
+
+ private:
+  int32_t pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
+  void block(const Packed& packed, int index, const uint8_t* strip, uint8_t* y, int rows) const;
+
+  Convolution inst_;
+  const Kernels& kernels_;
+  ConvFormat format_;
+  Strip strip_;
+  int group_inputs_, group_outputs_;
+  int blocks_;    // of a group
+  int elements_;  // of a segment
+  int steps_;
+  std::vector<int32_t> offsets_;
+  int64_t block_bytes_;
+};
+
+Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const {
+  const int64_t count = int64_t(inst_.groups) * blocks_, channels = count * format_.channels;
+  const int64_t size = int64_t(offsets_.size()) * elements_;
+  const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
+  Packed packed{Buffer(size_t(count * block_bytes_)), Buffer(size_t(4 * channels)), Buffer(size_t(4 * channels))};
+  for (int k = 0; k < inst_.y.shape[3]; ++k) {
+    const int64_t block = int64_t(k / group_outputs_) * blocks_ + k % group_outputs_ / format_.channels;
+    const int channel = k % group_outputs_ % format_.channels;
+    const int8_t* row = reinterpret_cast<const int8_t*>(weights) + k * size;
+    const int32_t sum = pack_channel(row, channel, packed.weights.as() + block * block_bytes_);
+    const int64_t at = block * format_.channels + channel;
+    uint32_t start;
+    std::memcpy(&start, bias + 4 * k, 4);
+    packed.bias.as<uint32_t>()[at] = start - uint32_t(zero) * uint32_t(sum);
+    std::memcpy(packed.multipliers.as<float>() + at, multipliers + 4 * k, 4);
+  }
+  return packed;
+}
+
+// Writes one channel's weights into its block; their sum.
+int32_t Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) const {
+  int32_t sum = 0;
+  int8_t* narrow = reinterpret_cast<int8_t*>(block);
+  int16_t* wide = reinterpret_cast<int16_t*>(block);
+  for (size_t segment = 0; segment < offsets_.size(); ++segment) {
+    for (int e = 0; e < elements_; ++e) {
+      const int64_t step = int64_t(segment) * steps_ + e / format_.step;
+      const int64_t at = (step * format_.channels + channel) * format_.step + e % format_.step;
+      const int8_t weight = *weights++;
+      sum += weight;
+      if (format_.wide) wide[at] = weight;
+      else narrow[at] = weight;
+    }
+  }
+  return sum;
+}
+
+void Plan::run(const Packed& packed, Run& run) const {
+  const View& y = inst_.y;
+  const int images = y.shape[0], height = y.shape[1], threads = run.team.size();
+  const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / (strip_.row_bytes() * inst_.strides[0]));
+  const int64_t fair = ceil_div(int64_t(images) * height, int64_t(threads) * (threads > 1 ? kTasksPerThread : 1));
+  const int64_t most = std::min<int64_t>({height, fitting, std::max<int64_t>(fair, ceil_div(24, y.shape[2]))});
+  const int64_t strips = ceil_div(height, most), rows = ceil_div(height, strips);
+  const int64_t units = images * strips, blocks = int64_t(inst_.groups) * blocks_;
+  const int64_t parts = threads == 1 ? 1 : std::min(blocks, ceil_div(int64_t(threads) * kTasksPerThread, units));
+  const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * int64_t(offsets_.size()) * elements_ / 32;
+  run.reserve(size_t(strip_.bytes(int(rows))));
+  run.team.loop(units * parts, work, [&](int64_t begin, int64_t end, int member) {
+    uint8_t* strip = run.scratch[size_t(member)].as();
+    int64_t filled = -1;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t unit = task / parts, part = task % parts;
+      const int image = int(unit / strips), first = int(unit % strips * rows);
+      const int count = int(std::min<int64_t>(rows, height - first));
+      if (count <= 0) continue;
+      if (unit != filled) strip_.fill(run.sram, image, first, count, strip);
+      filled = unit;
+      uint8_t* out = run.sram + y.address + int64_t(image) * y.strides[0] + int64_t(first) * y.strides[1];
+      for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
+        block(packed, int(b), strip, out, count);
+      }
+    }
+  });
+}
+
+// All pixels of some rows of outputs by one block of channels.
+void Plan::block(const Packed& packed, int index, const uint8_t* strip, uint8_t* y, int rows) const {
+  const int group = index / blocks_, first = index % blocks_ * format_.channels, columns = inst_.y.shape[2];
+  const int64_t pixel = strip_.pixel_bytes(), channel = int64_t(group) * group_outputs_ + first;
+  ConvTile tile;
+  tile.pixels = 0;
+  tile.channels = std::min(format_.channels, group_outputs_ - first);
+  tile.weights = packed.weights.as() + index * block_bytes_;
+  tile.bias = packed.bias.as<int32_t>() + int64_t(index) * format_.channels;
+  tile.multipliers = packed.multipliers.as<float>() + int64_t(index) * format_.channels;
+  tile.offsets = offsets_.data();
+  tile.segments = int(offsets_.size());
+  tile.steps = steps_;
+  tile.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
+  for (int row = 0; row < rows; ++row) {
+    const uint8_t* from = strip + row * inst_.strides[0] * strip_.row_bytes() + group * (pixel / inst_.groups);
+    uint8_t* to = y + int64_t(row) * inst_.y.strides[1] + channel;
+    for (int column = 0; column < columns; ++column) {
+      tile.x[tile.pixels] = from + column * inst_.strides[1] * pixel;
+      tile.y[tile.pixels] = to + int64_t(column) * inst_.y.strides[2];
+      if (++tile.pixels < format_.pixels) continue;
+      kernels_.conv_tile(tile);
+      tile.pixels = 0;
+    }
+  }
+  if (tile.pixels > 0) kernels_.conv_tile(tile);
+}
+
+}  // namespace
+
+Step prepare(const Conv2d& inst, Setup& setup) {
+  auto plan = std::make_shared<const Plan>(inst, setup.kernels);
+  const int channels = inst.y.shape[3];
+  setup.reads(inst.x);
+  const uint8_t* weights = setup.constants.find(inst.weights, plan->weight_bytes());
+  const uint8_t* bias = setup.constants.find(inst.bias, 4 * channels);
+  const uint8_t* multipliers = setup.constants.find(inst.multipliers, 4 * channels);
+  setup.writes(inst.y);
+  if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
+    auto packed = std::make_shared<const Packed>(plan->pack(weights, bias, multipliers));
+    return [plan, packed](Run& run) { plan->run(*packed, run); };
+  }
+  return [plan, inst, weights, bias, multipliers](Run& run) {
+    const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };
+    plan->run(plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers)), run);
+  };
+}
+
+}  // namespace furiosa

@@ -1,0 +1,75 @@
+// Add, Sub and Mul, with the constants of their formulas derived as `furiosa.isa.arithmetic` does.
+#include <algorithm>
+#include <cmath>
+
+#include "lines.h"
+#include "steps.h"
+#include "strided.h"
+
+namespace furiosa {
+namespace {
+
+constexpr int32_t kScaled = 1;  // BinaryForm.SCALED
+
+// Bounds of the result for values that already hold the zero point, or that lack it.
+Requantize absolute(const Binary& inst) { return {float(inst.lo), float(inst.hi), 0}; }
+Requantize relative(const Binary& inst) {
+  return {float(inst.lo - inst.y_zero), float(inst.hi - inst.y_zero), inst.y_zero};
+}
+
+Pair real(const Binary& inst) {
+  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), inst.a_scale,
+          inst.b_scale, inst.y_scale, 0.0f, relative(inst)};
+}
+
+Pair scaled_sum(const Binary& inst) {
+  const float ratio_a = inst.a_scale / inst.y_scale, ratio_b = inst.b_scale / inst.y_scale;
+  const float fixed = float(inst.y_zero) - std::fmaf(ratio_a, float(inst.a_zero), ratio_b * float(inst.b_zero));
+  return {Reading::centred(inst.a_type, 0), Reading::centred(inst.b_type, 0), ratio_a, ratio_b, inst.y_scale, fixed,
+          absolute(inst)};
+}
+
+Pair scaled_product(const Binary& inst) {
+  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero),
+          inst.a_scale * inst.b_scale / inst.y_scale, 0.0f, inst.y_scale, float(inst.y_zero), absolute(inst)};
+}
+
+Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Setup& setup) {
+  setup.reads(inst.a);
+  setup.reads(inst.b);
+  setup.writes(inst.y);
+  return [inst, pair, kernel, box = Strided<3>(inst.y.shape, {inst.y.strides, inst.a.strides, inst.b.strides})](Run& run) {
+    const int64_t y_step = box.inner(0), a_step = box.inner(1), b_step = box.inner(2), size = box.size();
+    run.team.loop(size, 2 * size, [&](int64_t begin, int64_t end, int) {
+      uint8_t a_line[kLine], b_line[kLine], y_line[kLine];
+      box.runs(begin, end, [&](const auto& at, int64_t length) {
+        for (int64_t i = 0; i < length; i += kLine) {
+          const int64_t n = std::min(kLine, length - i);
+          uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
+          const uint8_t* a = gather(run.sram + inst.a.address + at[1] + i * a_step, a_step, n, a_line);
+          const uint8_t* b = gather(run.sram + inst.b.address + at[2] + i * b_step, b_step, n, b_line);
+          kernel(a, b, target(y, y_step, y_line), n, pair);
+          scatter(y, y_step, n, y_line);
+        }
+      });
+    });
+  };
+}
+
+}  // namespace
+
+Step prepare(const Add& inst, Setup& setup) {
+  if (inst.form == kScaled) return prepare_binary(inst, scaled_sum(inst), setup.kernels.scaled_add, setup);
+  return prepare_binary(inst, real(inst), setup.kernels.real_add, setup);
+}
+
+Step prepare(const Sub& inst, Setup& setup) {
+  return prepare_binary(inst, real(inst), setup.kernels.real_sub, setup);
+}
+
+Step prepare(const Mul& inst, Setup& setup) {
+  if (inst.form == kScaled) return prepare_binary(inst, scaled_product(inst), setup.kernels.scaled_mul, setup);
+  return prepare_binary(inst, real(inst), setup.kernels.real_mul, setup);
+}
+
+}  // namespace furiosa

@@ -1,0 +1,17 @@
+// The host's steps at the border of the NPU: quantize, dequantize, and the change of layout.
+#pragma once
+
+#include <cstdint>
+
+namespace furiosa {
+
+// y = saturate(rint(x / scale) + zero), half to even.
+void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads);
+
+// y = (x - zero) * scale.
+void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads);
+
+// y[k][column][row] = x[k][row][column] for `images` matrices of elements of 1, 2 or 4 bytes.
+void transpose(const uint8_t* x, uint8_t* y, int64_t images, int64_t rows, int64_t columns, int itemsize, int threads);
+
+}  // namespace furiosa

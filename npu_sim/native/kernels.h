@@ -1,0 +1,134 @@
+// The table of inner loops: one `Kernels` for each instruction set, all with the same results to the bit.
+#pragma once
+
+#include <cstdint>
+
+namespace furiosa {
+
+// y = clamp(rint(v), lo, hi) + zero, for a float32 v; the bounds are relative to the zero point.
+struct Requantize {
+  float lo;
+  float hi;
+  int32_t zero;
+};
+
+// How a variant wants the operands of a convolution.
+//
+// Activations are copied to strips: rows with their padding, either raw bytes made unsigned, or int16 with the zero
+// point subtracted (`wide`). Weights are packed as [block][segment][step][channel in block][element in step], in int8 or
+// (wide) int16; a segment is a run of elements that lie together in a strip, filled up with zero weights.
+struct ConvFormat {
+  int pixels;    // outputs of one channel that a tile computes at most
+  int channels;  // of a block
+  int step;      // elements of a dot product that are multiplied together
+  bool wide;
+};
+
+// Some pixels by one block of channels.
+struct ConvTile {
+  static constexpr int kMaxPixels = 8;
+  const uint8_t* x[kMaxPixels];  // for each pixel: where its window starts in the strip
+  uint8_t* y[kMaxPixels];
+  int pixels;
+  int channels;
+  const uint8_t* weights;
+  const int32_t* bias;
+  const float* multipliers;
+  const int32_t* offsets;  // of each segment in the strip, in bytes
+  int segments;
+  int steps;  // of each segment
+  Requantize requantize;
+};
+
+// Channels of depthwise weights, biases and multipliers are rounded up to this many.
+constexpr int kChannelStep = 16;
+
+// Consecutive pixels of one row, all channels, each channel on its own. Weights are [tap][channels, rounded up].
+struct DepthwiseRow {
+  const int16_t* x;  // where the window of the first pixel starts in the strip
+  int64_t x_step;    // elements from pixel to pixel
+  uint8_t* y;
+  int64_t y_step;
+  int pixels;
+  int channels;
+  const int8_t* weights;
+  const int32_t* bias;
+  const float* multipliers;
+  const int32_t* offsets;  // of each tap in the strip, in elements
+  int taps;
+  Requantize requantize;
+};
+
+// How bytes are read as integers: value = (byte ^ mask) - offset.
+struct Reading {
+  uint8_t mask;
+  int32_t offset;
+
+  // Signed or unsigned bytes, less the zero point.
+  static Reading centred(bool is_signed, int32_t zero) {
+    return {uint8_t(is_signed ? 0x80 : 0), zero + (is_signed ? 128 : 0)};
+  }
+};
+
+// What the element-wise kernels compute from two bytes; each uses what its formula names.
+struct Pair {
+  Reading a;
+  Reading b;
+  float a_scale;
+  float b_scale;
+  float y_scale;
+  float fixed;
+  Requantize requantize;
+};
+
+using PairKernel = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair);
+
+struct Kernels {
+  const char* name;
+  ConvFormat conv;
+  void (*conv_tile)(const ConvTile& tile);
+  void (*depthwise_row)(const DepthwiseRow& row);
+
+  // y[i] = x[i] ^ mask
+  void (*flip)(const uint8_t* x, uint8_t* y, int64_t n, uint8_t mask);
+  // y[i] = x[i] - zero, with x[i] read as signed or unsigned
+  void (*widen)(const uint8_t* x, int16_t* y, int64_t n, bool is_signed, int32_t zero);
+  // y[i] = max(y[i], x[i])
+  void (*max)(const uint8_t* x, uint8_t* y, int64_t n, bool is_signed);
+  // y[i] = table[x[i]]
+  void (*table)(const uint8_t* x, uint8_t* y, int64_t n, const uint8_t* table);
+
+  // The arguments of `requantize`, with a and b read as integers and every operation in float32:
+  PairKernel scaled_add;  // fma(a, a_scale, fma(b, b_scale, fixed))
+  PairKernel scaled_mul;  // a * b * a_scale + fixed
+  PairKernel real_add;    // (a * a_scale + b * b_scale) / y_scale
+  PairKernel real_sub;    // (a * a_scale - b * b_scale) / y_scale
+  PairKernel real_mul;    // (a * a_scale) * (b * b_scale) / y_scale
+
+  // sum[i] += x[i] * scale in float32
+  void (*add_scaled)(const uint8_t* x, float* sum, int64_t n, const Reading& reading, float scale);
+  // sum[i] += max(a[i] * a_scale + b[i] * b_scale, floor) in float32
+  void (*add_pairs)(const uint8_t* a, const uint8_t* b, float* sum, int64_t n, const Pair& pair, float floor);
+  // y[i] = requantize(sum[i] / count / scale + zero) in float32
+  void (*mean)(const float* sum, uint8_t* y, int64_t n, float count, float scale, float zero,
+               const Requantize& requantize);
+  // sum[i] += x[i]
+  void (*add_up)(const uint8_t* x, int32_t* sum, int64_t n, const Reading& reading);
+  // y[i] = requantize(float32(sum[i]) * multiplier)
+  void (*scale)(const int32_t* sum, uint8_t* y, int64_t n, float multiplier, const Requantize& requantize);
+  // y[i] = requantize(x[i] * multiplier / divisor), or that of 0 where the product overflows
+  void (*share)(const float* x, uint8_t* y, int64_t n, float multiplier, float divisor, const Requantize& requantize);
+
+  // y[i] = clamp(rint(x[i] / scale), lo, hi) + zero
+  void (*quantize)(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize);
+  // y[i] = (x[i] - zero) * scale, with x[i] read as signed or unsigned
+  void (*dequantize)(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed);
+};
+
+const Kernels& portable_kernels();
+#ifdef FURIOSA_X86
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
+#endif
+
+}  // namespace furiosa

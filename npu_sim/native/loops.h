@@ -1,0 +1,154 @@
+// Inner loops that every variant compiles for its own instruction set; included once by each variant's file.
+//
+// All names are in an unnamed namespace and no function of the standard library is called: a shared inline function
+// compiled for a newer instruction set could be the one that the linker keeps.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+
+namespace furiosa {
+namespace {
+
+// Adding and subtracting 1.5 * 2^23 rounds to an integer, half to even, for |v| < 2^22.
+constexpr float kRounder = 12582912.0f;
+
+inline __attribute__((always_inline)) int32_t round_even(float v) { return int32_t((v + kRounder) - kRounder); }
+
+inline __attribute__((always_inline)) uint8_t requantize(float v, const Requantize& r) {
+  v = v > r.lo ? v : r.lo;
+  v = v < r.hi ? v : r.hi;
+  return uint8_t(round_even(v) + r.zero);
+}
+
+void flip(const uint8_t* x, uint8_t* y, int64_t n, uint8_t mask) {
+  for (int64_t i = 0; i < n; ++i) y[i] = uint8_t(x[i] ^ mask);
+}
+
+void widen(const uint8_t* x, int16_t* y, int64_t n, bool is_signed, int32_t zero) {
+  if (is_signed) {
+    for (int64_t i = 0; i < n; ++i) y[i] = int16_t(int8_t(x[i]) - zero);
+  } else {
+    for (int64_t i = 0; i < n; ++i) y[i] = int16_t(x[i] - zero);
+  }
+}
+
+template <class T>
+void max_of(const uint8_t* x, uint8_t* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = T(x[i]) > T(y[i]) ? x[i] : y[i];
+}
+
+void max(const uint8_t* x, uint8_t* y, int64_t n, bool is_signed) {
+  if (is_signed) max_of<int8_t>(x, y, n);
+  else max_of<uint8_t>(x, y, n);
+}
+
+// Eight look-ups are put together in a register; gather instructions of vectors are slower.
+void table(const uint8_t* x, uint8_t* y, int64_t n, const uint8_t* table) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint64_t in, out = 0;
+    __builtin_memcpy(&in, x + i, 8);
+    for (int k = 0; k < 8; ++k) out |= uint64_t(table[in >> (8 * k) & 0xFF]) << (8 * k);
+    __builtin_memcpy(y + i, &out, 8);
+  }
+  for (; i < n; ++i) y[i] = table[x[i]];
+}
+
+inline __attribute__((always_inline)) int32_t read(uint8_t x, const Reading& r) { return int32_t(x ^ r.mask) - r.offset; }
+
+template <class Formula>
+inline __attribute__((always_inline)) void pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair,
+                                                 Formula formula) {
+  const Pair p = pair;
+  for (int64_t i = 0; i < n; ++i) y[i] = requantize(formula(read(a[i], p.a), read(b[i], p.b), p), p.requantize);
+}
+
+void scaled_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) {
+    return __builtin_fmaf(float(u), p.a_scale, __builtin_fmaf(float(v), p.b_scale, p.fixed));
+  });
+}
+
+void scaled_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) { return float(u * v) * p.a_scale + p.fixed; });
+}
+
+void real_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) {
+    return (float(u) * p.a_scale + float(v) * p.b_scale) / p.y_scale;
+  });
+}
+
+void real_sub(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) {
+    return (float(u) * p.a_scale - float(v) * p.b_scale) / p.y_scale;
+  });
+}
+
+void real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) {
+    return (float(u) * p.a_scale) * (float(v) * p.b_scale) / p.y_scale;
+  });
+}
+
+void add_pairs(const uint8_t* a, const uint8_t* b, float* sum, int64_t n, const Pair& pair, float floor) {
+  const Pair p = pair;
+  for (int64_t i = 0; i < n; ++i) {
+    const float total = float(read(a[i], p.a)) * p.a_scale + float(read(b[i], p.b)) * p.b_scale;
+    sum[i] += total > floor ? total : floor;
+  }
+}
+
+void add_scaled(const uint8_t* x, float* sum, int64_t n, const Reading& reading, float scale) {
+  const Reading r = reading;
+  for (int64_t i = 0; i < n; ++i) sum[i] += float(read(x[i], r)) * scale;
+}
+
+void mean(const float* sum, uint8_t* y, int64_t n, float count, float scale, float zero, const Requantize& requant) {
+  const Requantize r = requant;
+  for (int64_t i = 0; i < n; ++i) y[i] = requantize(sum[i] / count / scale + zero, r);
+}
+
+void add_up(const uint8_t* x, int32_t* sum, int64_t n, const Reading& reading) {
+  const Reading r = reading;
+  for (int64_t i = 0; i < n; ++i) sum[i] += read(x[i], r);
+}
+
+void scale(const int32_t* sum, uint8_t* y, int64_t n, float multiplier, const Requantize& requant) {
+  const Requantize r = requant;
+  for (int64_t i = 0; i < n; ++i) y[i] = requantize(float(sum[i]) * multiplier, r);
+}
+
+void share(const float* x, uint8_t* y, int64_t n, float multiplier, float divisor, const Requantize& requant) {
+  const Requantize r = requant;
+  for (int64_t i = 0; i < n; ++i) {
+    const float quotient = x[i] * multiplier / divisor;
+    y[i] = requantize(quotient < __builtin_inff() ? quotient : 0.0f, r);
+  }
+}
+
+void quantize(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requant) {
+  const Requantize r = requant;
+  for (int64_t i = 0; i < n; ++i) y[i] = requantize(x[i] / scale, r);
+}
+
+void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed) {
+  if (is_signed) {
+    for (int64_t i = 0; i < n; ++i) y[i] = float(int8_t(x[i]) - zero) * scale;
+  } else {
+    for (int64_t i = 0; i < n; ++i) y[i] = float(x[i] - zero) * scale;
+  }
+}
+
+constexpr Kernels make(const char* name, ConvFormat conv, void (*conv_tile)(const ConvTile&),
+                       void (*depthwise_row)(const DepthwiseRow&)) {
+  return {name, conv, conv_tile, depthwise_row, flip, widen, max, table, scaled_add,
+          scaled_mul, real_add, real_sub, real_mul, add_scaled, add_pairs, mean, add_up,
+          scale, share, quantize, dequantize};
+}
+
+}  // namespace
+}  // namespace furiosa

@@ -1,0 +1,76 @@
+// Steps that move bytes: Load, Store, Copy, Fill.
+#include <cstring>
+#include <stdexcept>
+
+#include "steps.h"
+#include "strided.h"
+
+namespace furiosa {
+namespace {
+
+void move(const Strided<2>& box, uint8_t* dst, const uint8_t* src, Team& team) {
+  const int64_t dst_step = box.inner(0), src_step = box.inner(1), size = box.size();
+  team.loop(size, size, [&](int64_t begin, int64_t end, int) {
+    box.runs(begin, end, [&](const auto& at, int64_t length) {
+      uint8_t* to = dst + at[0];
+      const uint8_t* from = src + at[1];
+      if (dst_step == 1 && src_step == 1) {
+        std::memcpy(to, from, size_t(length));
+      } else {
+        for (int64_t k = 0; k < length; ++k) to[k * dst_step] = from[k * src_step];
+      }
+    });
+  });
+}
+
+}  // namespace
+
+Step prepare(const Load& inst, Setup& setup) {
+  int64_t end = inst.src + 1;
+  for (int axis = 0; axis < 4; ++axis) end += int64_t(inst.dst.shape[axis] - 1) * inst.src_strides[axis];
+  const bool constant = inst.src < setup.constants.size();
+  if (constant && end > setup.constants.size()) throw std::invalid_argument("a load crosses the end of the constants");
+  return [inst, constant, box = Strided<2>(inst.dst.shape, {inst.dst.strides, inst.src_strides})](Run& run) {
+    move(box, run.sram + inst.dst.address, (constant ? run.constants : run.dram) + inst.src, run.team);
+  };
+}
+
+Step prepare(const Store& inst, Setup& setup) {
+  setup.reads(inst.src);
+  if (inst.dst < setup.constants.size()) throw std::invalid_argument("a store writes to the constants");
+  return [inst, box = Strided<2>(inst.src.shape, {inst.dst_strides, inst.src.strides})](Run& run) {
+    move(box, run.dram + inst.dst, run.sram + inst.src.address, run.team);
+  };
+}
+
+Step prepare(const Copy& inst, Setup& setup) {
+  int64_t src_end = int64_t(inst.src) + 1, dst_end = int64_t(inst.dst) + 1;
+  for (int axis = 0; axis < 6; ++axis) {
+    src_end += int64_t(inst.shape[axis] - 1) * inst.src_strides[axis];
+    dst_end += int64_t(inst.shape[axis] - 1) * inst.dst_strides[axis];
+  }
+  setup.constants.read(inst.src, src_end);
+  setup.constants.write(inst.dst, dst_end);
+  return [inst, box = Strided<2>(inst.shape, {inst.dst_strides, inst.src_strides})](Run& run) {
+    move(box, run.sram + inst.dst, run.sram + inst.src, run.team);
+  };
+}
+
+Step prepare(const Fill& inst, Setup& setup) {
+  setup.writes(inst.y);
+  return [inst, box = Strided<1>(inst.y.shape, {inst.y.strides})](Run& run) {
+    const int64_t step = box.inner(0), size = box.size();
+    run.team.loop(size, size, [&](int64_t begin, int64_t end, int) {
+      box.runs(begin, end, [&](const auto& at, int64_t length) {
+        uint8_t* y = run.sram + inst.y.address + at[0];
+        if (step == 1) {
+          std::memset(y, inst.value, size_t(length));
+        } else {
+          for (int64_t k = 0; k < length; ++k) y[k * step] = uint8_t(inst.value);
+        }
+      });
+    });
+  };
+}
+
+}  // namespace furiosa

@@ -1,0 +1,124 @@
+// The Python module `furiosa.npu_sim._native`.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <string_view>
+
+#include "host.h"
+#include "program.h"
+#include "variants.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace furiosa {
+namespace {
+
+// A contiguous buffer of a Python object, held until the end of the call.
+class PyBuffer {
+ public:
+  PyBuffer(nb::handle object, bool writable) {
+    if (PyObject_GetBuffer(object.ptr(), &view_, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0) throw nb::python_error();
+  }
+  ~PyBuffer() { PyBuffer_Release(&view_); }
+  PyBuffer(PyBuffer&& other) noexcept : view_(other.view_) { other.view_.obj = nullptr; }
+  PyBuffer(const PyBuffer&) = delete;
+  PyBuffer& operator=(const PyBuffer&) = delete;
+
+  uint8_t* data() const { return static_cast<uint8_t*>(view_.buf); }
+  int64_t size() const { return int64_t(view_.len); }
+  void expect(int64_t size) const {
+    if (size != this->size()) {
+      throw std::invalid_argument("a buffer has " + std::to_string(this->size()) + " bytes where " +
+                                  std::to_string(size) + " are needed");
+    }
+  }
+
+ private:
+  Py_buffer view_;
+};
+
+using PyPorts = std::vector<std::pair<int64_t, nb::object>>;
+
+int checked(int threads) {
+  if (threads < 1) throw std::invalid_argument("`threads` must be at least 1");
+  return threads;
+}
+
+void init_program(Program* self, nb::bytes code, nb::bytes constants, int64_t sram_bytes, int64_t dram_bytes,
+                  const std::string& kernels) {
+  const Kernels& table = kernels_named(kernels);
+  const std::string_view code_view(code.c_str(), code.size()), constants_view(constants.c_str(), constants.size());
+  nb::gil_scoped_release released;
+  new (self) Program(code_view, constants_view, sram_bytes, dram_bytes, table);
+}
+
+void run_program(const Program& self, const PyPorts& inputs, const PyPorts& outputs, int threads) {
+  std::vector<PyBuffer> held;
+  std::vector<Port<const uint8_t>> in;
+  std::vector<Port<uint8_t>> out;
+  for (const auto& [address, object] : inputs) {
+    held.emplace_back(object, false);
+    in.push_back({address, held.back().data(), held.back().size()});
+  }
+  for (const auto& [address, object] : outputs) {
+    held.emplace_back(object, true);
+    out.push_back({address, held.back().data(), held.back().size()});
+  }
+  nb::gil_scoped_release released;
+  self.run(in, out, checked(threads));
+}
+
+void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads) {
+  const PyBuffer from(x, false), to(y, true);
+  from.expect(4 * to.size());
+  nb::gil_scoped_release released;
+  quantize(reinterpret_cast<const float*>(from.data()), to.data(), to.size(), scale, zero_point, is_signed,
+           checked(threads));
+}
+
+void dequantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads) {
+  const PyBuffer from(x, false), to(y, true);
+  to.expect(4 * from.size());
+  nb::gil_scoped_release released;
+  dequantize(from.data(), reinterpret_cast<float*>(to.data()), from.size(), scale, zero_point, is_signed,
+             checked(threads));
+}
+
+void transpose_buffer(nb::handle x, nb::handle y, int64_t n, int64_t rows, int64_t columns, int itemsize,
+                      int threads) {
+  const PyBuffer from(x, false), to(y, true);
+  from.expect(n * rows * columns * itemsize);
+  to.expect(n * rows * columns * itemsize);
+  nb::gil_scoped_release released;
+  transpose(from.data(), to.data(), n, rows, columns, itemsize, checked(threads));
+}
+
+}  // namespace
+}  // namespace furiosa
+
+NB_MODULE(_native, m) {
+  using namespace furiosa;
+  m.doc() = "Execution of programs in C++.";
+  m.def("available", [] {
+    std::vector<std::string> names;
+    for (const Kernels* kernels : available_kernels()) names.emplace_back(kernels->name);
+    return names;
+  });
+  nb::class_<Program>(m, "Program")
+      .def("__init__", &init_program, "code"_a, "constants"_a, "sram_bytes"_a, "dram_bytes"_a, "kernels"_a,
+           nb::keep_alive<1, 3>())
+      .def("run", &run_program, "inputs"_a, "outputs"_a, "threads"_a)
+      .def_prop_ro("kernels", &Program::kernels);
+  m.def("quantize", &quantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a);
+  m.def("dequantize", &dequantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a);
+  m.def("nchw_to_nhwc", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,
+                           int threads) { transpose_buffer(x, y, n, c, h * w, itemsize, threads); },
+        "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1);
+  m.def("nhwc_to_nchw", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,
+                           int threads) { transpose_buffer(x, y, n, h * w, c, itemsize, threads); },
+        "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1);
+}

@@ -1,0 +1,61 @@
+// Kernels in plain C++, for any processor.
+#include "loops.h"
+
+namespace furiosa {
+namespace {
+
+constexpr int kBlock = 128;  // channels of a depthwise convolution that are summed together
+
+// One channel of up to four pixels, as dot products of int16.
+template <int Pixels>
+void tile(const ConvTile& t) {
+  int32_t sum[4] = {t.bias[0], t.bias[0], t.bias[0], t.bias[0]};
+  const int16_t* w = reinterpret_cast<const int16_t*>(t.weights);
+  for (int segment = 0; segment < t.segments; ++segment, w += t.steps) {
+    const int16_t* x[Pixels];
+    for (int p = 0; p < Pixels; ++p) x[p] = reinterpret_cast<const int16_t*>(t.x[p] + t.offsets[segment]);
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    for (int k = 0; k < t.steps; ++k) {
+      s0 += x[0][k] * w[k];
+      if (Pixels > 1) s1 += x[1 % Pixels][k] * w[k];
+      if (Pixels > 2) s2 += x[2 % Pixels][k] * w[k];
+      if (Pixels > 3) s3 += x[3 % Pixels][k] * w[k];
+    }
+    sum[0] += s0, sum[1] += s1, sum[2] += s2, sum[3] += s3;
+  }
+  for (int p = 0; p < Pixels; ++p) *t.y[p] = requantize(float(sum[p]) * t.multipliers[0], t.requantize);
+}
+
+void conv_tile(const ConvTile& t) {
+  constexpr void (*tiles[])(const ConvTile&) = {tile<1>, tile<2>, tile<3>, tile<4>};
+  tiles[t.pixels - 1](t);
+}
+
+// Channels [channel, channel + n) of one pixel.
+void depthwise_block(const DepthwiseRow& row, int pixel, int channel, int n) {
+  int32_t sum[kBlock];
+  for (int c = 0; c < n; ++c) sum[c] = row.bias[channel + c];
+  const int64_t pitch = (row.channels + kChannelStep - 1) / kChannelStep * kChannelStep;
+  for (int tap = 0; tap < row.taps; ++tap) {
+    const int16_t* x = row.x + pixel * row.x_step + row.offsets[tap] + channel;
+    const int8_t* w = row.weights + tap * pitch + channel;
+    for (int c = 0; c < n; ++c) sum[c] += x[c] * int16_t(w[c]);
+  }
+  uint8_t* y = row.y + pixel * row.y_step + channel;
+  for (int c = 0; c < n; ++c) y[c] = requantize(float(sum[c]) * row.multipliers[channel + c], row.requantize);
+}
+
+void depthwise_row(const DepthwiseRow& row) {
+  for (int channel = 0; channel < row.channels; channel += kBlock) {
+    const int n = row.channels - channel < kBlock ? row.channels - channel : kBlock;
+    for (int pixel = 0; pixel < row.pixels; ++pixel) depthwise_block(row, pixel, channel, n);
+  }
+}
+
+constexpr Kernels kKernels = make("portable", {4, 1, 1, true}, conv_tile, depthwise_row);
+
+}  // namespace
+
+const Kernels& portable_kernels() { return kKernels; }
+
+}  // namespace furiosa

@@ -1,0 +1,122 @@
+// Programs: see program.h.
+#include "program.h"
+
+#include <cstring>
+#include <stdexcept>
+
+namespace furiosa {
+namespace {
+
+struct Header {
+  int32_t opcode, words, waits;
+};
+
+// The step of the instruction of type Inst whose body starts at `body`.
+template <class Inst>
+Step read(const char* body, int32_t words, Setup& setup) {
+  if (words != int32_t(sizeof(Inst) / 4)) throw std::invalid_argument("an instruction has a body of the wrong size");
+  Inst inst;
+  std::memcpy(&inst, body, sizeof(Inst));
+  return prepare(inst, setup);
+}
+
+Step read_any(const Header& head, const char* body, Setup& setup) {
+  switch (head.opcode) {
+    case Load::opcode: return read<Load>(body, head.words, setup);
+    case Store::opcode: return read<Store>(body, head.words, setup);
+    case Conv2d::opcode: return read<Conv2d>(body, head.words, setup);
+    case DepthwiseConv2d::opcode: return read<DepthwiseConv2d>(body, head.words, setup);
+    case MaxPool2d::opcode: return read<MaxPool2d>(body, head.words, setup);
+    case AveragePool2d::opcode: return read<AveragePool2d>(body, head.words, setup);
+    case GlobalAveragePool::opcode: return read<GlobalAveragePool>(body, head.words, setup);
+    case AddAveragePool2d::opcode: return read<AddAveragePool2d>(body, head.words, setup);
+    case Add::opcode: return read<Add>(body, head.words, setup);
+    case Sub::opcode: return read<Sub>(body, head.words, setup);
+    case Mul::opcode: return read<Mul>(body, head.words, setup);
+    case Table::opcode: return read<Table>(body, head.words, setup);
+    case Softmax::opcode: return read<Softmax>(body, head.words, setup);
+    case Copy::opcode: return read<Copy>(body, head.words, setup);
+    case Fill::opcode: return read<Fill>(body, head.words, setup);
+    default: throw std::invalid_argument("an opcode is unknown");
+  }
+}
+
+}  // namespace
+
+Program::Program(std::string_view code, std::string_view constants, int64_t sram_bytes, int64_t dram_bytes,
+                 const Kernels& kernels)
+    : constants_(constants), sram_bytes_(sram_bytes), dram_bytes_(dram_bytes), kernels_(kernels.name) {
+  if (sram_bytes < 0 || dram_bytes < int64_t(constants_.size())) {
+    throw std::invalid_argument("the constants do not fit into DRAM");
+  }
+  decode(code, kernels);
+}
+
+void Program::decode(std::string_view code, const Kernels& kernels) {
+  Constants constants(reinterpret_cast<const uint8_t*>(constants_.data()), int64_t(constants_.size()));
+  Setup setup{kernels, constants};
+  std::vector<Step> steps;
+  for (size_t at = 0; at < code.size();) {
+    Header head;
+    if (code.size() - at < sizeof(head)) throw std::invalid_argument("the code ends inside an instruction");
+    std::memcpy(&head, code.data() + at, sizeof(head));
+    at += sizeof(head);
+    if (head.words < 0 || head.waits < 0) throw std::invalid_argument("an instruction has a negative size");
+    const size_t size = 4 * (size_t(head.words) + size_t(head.waits));
+    if (code.size() - at < size) throw std::invalid_argument("the code ends inside an instruction");
+    steps.push_back(read_any(head, code.data() + at, setup));
+    if (head.opcode == Load::opcode) {
+      Load inst;
+      std::memcpy(&inst, code.data() + at, sizeof(inst));
+      constants.load(inst, steps.size() - 1);
+    }
+    at += size;
+  }
+  for (size_t step = 0; step < steps.size(); ++step) {
+    if (constants.needed(step)) steps_.push_back(std::move(steps[step]));
+  }
+}
+
+void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vector<Port<uint8_t>>& outputs,
+                  int threads) const {
+  if (threads < 1) throw std::invalid_argument("`threads` must be at least 1");
+  for (const auto& port : inputs) check(port.address, port.size);
+  for (const auto& port : outputs) check(port.address, port.size);
+  const Lease team(threads);
+  std::unique_ptr<Arena> arena = take(threads);
+  const int64_t constants_size = int64_t(constants_.size());
+  uint8_t* dram = arena->dram.as() - constants_size;
+  Run run{arena->sram.as(), reinterpret_cast<const uint8_t*>(constants_.data()), constants_size, dram, *team,
+          arena->scratch};
+  for (const auto& port : inputs) std::memcpy(dram + port.address, port.data, size_t(port.size));
+  for (const Step& step : steps_) step(run);
+  for (const auto& port : outputs) std::memcpy(port.data, dram + port.address, size_t(port.size));
+  std::lock_guard<std::mutex> lock(mutex_);
+  resting_.push_back(std::move(arena));
+}
+
+std::unique_ptr<Arena> Program::take(int threads) const {
+  std::unique_ptr<Arena> arena;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!resting_.empty()) {
+      arena = std::move(resting_.back());
+      resting_.pop_back();
+    }
+  }
+  if (arena == nullptr) {
+    arena = std::make_unique<Arena>();
+    arena->sram.reserve(size_t(sram_bytes_));
+    arena->dram.reserve(size_t(dram_bytes_) - constants_.size());
+  }
+  arena->scratch.resize(size_t(threads));
+  return arena;
+}
+
+void Program::check(int64_t address, int64_t size) const {
+  if (address < int64_t(constants_.size()) || address > dram_bytes_ || size > dram_bytes_ - address) {
+    throw std::invalid_argument("a port lies outside the DRAM of the program");
+  }
+}
+
+}  // namespace furiosa

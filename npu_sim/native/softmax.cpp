@@ -1,0 +1,64 @@
+// Softmax over the channels.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "steps.h"
+
+namespace furiosa {
+namespace {
+
+// `arithmetic.exponentials`: entry 255 stands for the largest input of a row.
+std::vector<float> exponentials(float x_scale, int length) {
+  const double scale = x_scale;
+  const double reserve = std::log(double(std::numeric_limits<float>::max() / float(length))) - 5.0;
+  const double headroom = std::max(0.0, reserve) / scale;
+  std::vector<float> table(256);
+  for (int i = 0; i < 256; ++i) table[size_t(i)] = float(std::exp((double(i - 255) + headroom) * scale));
+  return table;
+}
+
+// One pixel; `terms` and `line` have room for its channels.
+void softmax(const Softmax& inst, const Kernels& kernels, const float* table, float inverse, const uint8_t* x,
+             uint8_t* y, float* terms, uint8_t* line) {
+  const int64_t channels = inst.y.shape[3], x_step = inst.x.strides[3], y_step = inst.y.strides[3];
+  const uint8_t mask = inst.x_type ? 0x80 : 0;
+  int largest = 0;
+  for (int64_t c = 0; c < channels; ++c) largest = std::max(largest, int(x[c * x_step] ^ mask));
+  float total = 0.0f;
+  for (int64_t c = 0; c < channels; ++c) {
+    terms[c] = table[255 - largest + (x[c * x_step] ^ mask)];
+    total += terms[c];
+  }
+  const int32_t lowest = inst.y_type ? -128 : 0;
+  const Requantize requantize{float(lowest - inst.y_zero), float(lowest + 255 - inst.y_zero), inst.y_zero};
+  kernels.share(terms, line, channels, inverse, total, requantize);
+  for (int64_t c = 0; c < channels; ++c) y[c * y_step] = line[c];
+}
+
+}  // namespace
+
+Step prepare(const Softmax& inst, Setup& setup) {
+  setup.reads(inst.x);
+  setup.writes(inst.y);
+  const Kernels& kernels = setup.kernels;
+  const float inverse = std::floor(1.0f / inst.y_scale);
+  return [inst, inverse, &kernels, table = exponentials(inst.x_scale, inst.x.shape[3])](Run& run) {
+    const View &x = inst.x, &y = inst.y;
+    const int64_t pixels = int64_t(y.shape[0]) * y.shape[1] * y.shape[2], channels = y.shape[3];
+    run.reserve(size_t(5 * channels));
+    run.team.loop(pixels, 8 * pixels * channels, [&](int64_t begin, int64_t end, int member) {
+      float* terms = run.scratch[size_t(member)].as<float>();
+      for (int64_t pixel = begin; pixel < end; ++pixel) {
+        const int64_t w = pixel % y.shape[2], h = pixel / y.shape[2] % y.shape[1], n = pixel / y.shape[2] / y.shape[1];
+        softmax(inst, kernels, table.data(), inverse,
+                run.sram + x.address + n * x.strides[0] + h * x.strides[1] + w * x.strides[2],
+                run.sram + y.address + n * y.strides[0] + h * y.strides[1] + w * y.strides[2], terms,
+                reinterpret_cast<uint8_t*>(terms + channels));
+      }
+    });
+  };
+}
+
+}  // namespace furiosa

@@ -1,0 +1,41 @@
+// Strips: some rows of a tensor, copied with their padding into the form that the convolution kernels read.
+#pragma once
+
+#include <cstdint>
+
+#include "instructions.h"
+#include "kernels.h"
+
+namespace furiosa {
+
+class Strip {
+ public:
+  // `wide` strips hold int16 with the zero point subtracted, others bytes made unsigned. Each channel of `x` comes
+  // `repeat` times. A strip's rows span what `columns` outputs read.
+  Strip(const Convolution& inst, int columns, bool wide, int repeat, const Kernels& kernels);
+
+  int64_t pixel_bytes() const { return pixel_; }
+  int64_t row_bytes() const { return row_; }
+  // Rows of `x` that `outputs` rows of outputs read.
+  int rows(int outputs) const { return (outputs - 1) * inst_.strides[0] + (inst_.kernel[0] - 1) * inst_.dilations[0] + 1; }
+  // What `outputs` rows of outputs need.
+  int64_t bytes(int outputs) const { return rows(outputs) * row_; }
+
+  // Fills the strip for `outputs` rows of outputs from row `first` of image `n`.
+  void fill(const uint8_t* sram, int n, int first, int outputs, uint8_t* strip) const;
+
+ private:
+  void fill_row(const uint8_t* x, uint8_t* out) const;
+  void convert(const uint8_t* x, uint8_t* out, int64_t count) const;
+  void convert_repeated(const uint8_t* x, uint8_t* out) const;
+
+  Convolution inst_;
+  const Kernels* kernels_;
+  bool wide_;
+  int repeat_;
+  int width_;
+  int64_t pixel_;
+  int64_t row_;
+};
+
+}  // namespace furiosa

@@ -1,0 +1,57 @@
+// Table: a function of one byte, shared by all channels or one for each.
+#include <algorithm>
+
+#include "lines.h"
+#include "steps.h"
+#include "strided.h"
+
+namespace furiosa {
+namespace {
+
+void shared(const Table& inst, const Strided<2>& box, const Kernels& kernels, const uint8_t* table, Run& run) {
+  const int64_t y_step = box.inner(0), x_step = box.inner(1), size = box.size();
+  run.team.loop(size, size, [&](int64_t begin, int64_t end, int) {
+    uint8_t from[kLine], to[kLine];
+    box.runs(begin, end, [&](const auto& at, int64_t length) {
+      for (int64_t i = 0; i < length; i += kLine) {
+        const int64_t n = std::min(kLine, length - i);
+        uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
+        const uint8_t* x = run.sram + inst.x.address + at[1] + i * x_step;
+        kernels.table(gather(x, x_step, n, from), target(y, y_step, to), n, table);
+        scatter(y, y_step, n, to);
+      }
+    });
+  });
+}
+
+void per_channel(const Table& inst, const uint8_t* tables, Run& run) {
+  const View &x = inst.x, &y = inst.y;
+  const int64_t rows = int64_t(y.shape[0]) * y.shape[1], channels = y.shape[3];
+  run.team.loop(rows, rows * y.shape[2] * channels, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / y.shape[1], h = row % y.shape[1];
+      for (int64_t w = 0; w < y.shape[2]; ++w) {
+        const uint8_t* from = run.sram + x.address + n * x.strides[0] + h * x.strides[1] + w * x.strides[2];
+        uint8_t* to = run.sram + y.address + n * y.strides[0] + h * y.strides[1] + w * y.strides[2];
+        for (int64_t c = 0; c < channels; ++c) to[c * y.strides[3]] = tables[256 * c + from[c * x.strides[3]]];
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Step prepare(const Table& inst, Setup& setup) {
+  setup.reads(inst.x);
+  const uint8_t* constant = setup.constants.find(inst.table, int64_t(256) * inst.tables);
+  setup.writes(inst.y);
+  const Kernels& kernels = setup.kernels;
+  const Strided<2> box(inst.y.shape, {inst.y.strides, inst.x.strides});
+  return [inst, constant, box, &kernels](Run& run) {
+    const uint8_t* tables = constant ? constant : run.sram + inst.table;
+    if (inst.tables == 1) shared(inst, box, kernels, tables, run);
+    else per_channel(inst, tables, run);
+  };
+}
+
+}  // namespace furiosa

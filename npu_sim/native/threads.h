@@ -1,0 +1,50 @@
+// Worker threads: a team executes one loop at a time, each member a fixed contiguous range of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace furiosa {
+
+// A caller and `size() - 1` workers that stay alive between loops.
+class Team {
+ public:
+  virtual ~Team() = default;
+  virtual int size() const = 0;
+
+  // Calls body(begin, end, member) for disjoint ranges that cover [0, count), and returns when all are done.
+  // The ranges depend on `count` and `size()` alone. `work` is about how many bytes or operations the loop handles;
+  // a small loop runs on the caller only.
+  template <class Body>
+  void loop(int64_t count, int64_t work, Body&& body) {
+    if (size() == 1 || count < 2 || work < kWorthSharing) {
+      if (count > 0) body(int64_t(0), count, 0);
+      return;
+    }
+    using Plain = std::remove_reference_t<Body>;
+    share(count, [](void* f, int64_t begin, int64_t end, int member) { (*static_cast<Plain*>(f))(begin, end, member); },
+          &body);
+  }
+
+ protected:
+  using Call = void (*)(void* body, int64_t begin, int64_t end, int member);
+  static constexpr int64_t kWorthSharing = 32768;
+  virtual void share(int64_t count, Call call, void* body) = 0;
+};
+
+// A team for one caller, taken from those that rest or newly made; it goes back to rest with the lease.
+class Lease {
+ public:
+  explicit Lease(int threads);
+  ~Lease();
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  Team& operator*() const { return *team_; }
+  Team* operator->() const { return team_.get(); }
+
+ private:
+  std::unique_ptr<Team> team_;
+};
+
+}  // namespace furiosa

@@ -1,0 +1,77 @@
+"""What callers pass to a model: tensors of many kinds to the arrays that the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from furiosa.runtime.interface import Model, TensorDesc
+
+Array = NDArray[Any]
+
+# Anything NumPy can see as an array: an ndarray, a NumPy scalar, or an object with its array interface.
+Tensor: TypeAlias = "Array | np.generic | Any"
+TensorArray: TypeAlias = "Iterable[Tensor] | Tensor"
+
+
+def input_arrays(model: Model, inputs: TensorArray) -> list[Array]:
+    """The model's inputs, not copied where they are arrays already.
+
+    Raises, in this order: ValueError for a wrong number of tensors, TypeError for a wrong element type or for what is
+    no tensor, ValueError for a wrong shape.
+    """
+    tensors = _tensors(inputs)
+    if len(tensors) != model.input_num:
+        raise ValueError(f"{model.input_num} tensors are expected, but {len(tensors)} tensors are given")
+    return [_array(tensor, desc) for tensor, desc in zip(tensors, model.inputs(), strict=True)]
+
+
+def named_arrays(model: Model, inputs: Mapping[str, Tensor]) -> list[Array]:
+    """The model's inputs by name. Raises as ``input_arrays``, and ValueError for an unknown or missing name."""
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs are given as a mapping of names to arrays, not as {type(inputs).__name__}")
+    names = [desc.name for desc in model.inputs()]
+    for name in inputs:
+        if name not in names:
+            raise ValueError(f"the model has no input `{name}`: its inputs are {_list(names)}")
+    if missing := [name for name in names if name not in inputs]:
+        raise ValueError(f"no tensor is given for the inputs {_list(missing)}")
+    return [_array(inputs[desc.name or ""], desc) for desc in model.inputs()]
+
+
+def output_indices(model: Model, outputs: Sequence[str]) -> list[int]:
+    """Where the named outputs stand in the model. Raises TypeError for no list of names, ValueError for a name."""
+    if isinstance(outputs, str | bytes) or not isinstance(outputs, Iterable):
+        raise TypeError(f"outputs are given as a list of names, not as {type(outputs).__name__}")
+    names = [desc.name for desc in model.outputs()]
+    for name in outputs:
+        if name not in names:
+            raise ValueError(f"the model has no output `{name}`: its outputs are {_list(names)}")
+    return [names.index(name) for name in outputs]
+
+
+def _tensors(inputs: TensorArray) -> list[Tensor]:
+    single = hasattr(inputs, "__array__") or hasattr(inputs, "__array_interface__") or np.isscalar(inputs)
+    if single:
+        return [inputs]
+    if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping):
+        raise TypeError(f"inputs are given as arrays, not as {type(inputs).__name__}")
+    return list(inputs)
+
+
+def _array(tensor: Tensor, desc: TensorDesc) -> Array:
+    array = np.asarray(tensor)
+    name = f" for `{desc.name}`" if desc.name else ""
+    message = f"expected {desc.shape} ({desc.numpy_dtype}) but got {array.shape} ({array.dtype}){name}"
+    if array.dtype != desc.numpy_dtype:
+        raise TypeError(message)
+    if array.shape != desc.shape:
+        raise ValueError(message)
+    return array
+
+
+def _list(names: Sequence[str | None]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,78 @@
+"""The NPUs that a session holds: opening by specification, and exclusive execution in modelled and real time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from furiosa.isa import env
+from furiosa.isa.errors import OptionError
+from furiosa.isa.target import Target, target
+from furiosa.npu_sim.devices import OpenDevice, open_devices
+from furiosa.npu_sim.machine import Machine
+from furiosa.runtime.modelled import ModelledProgram
+from furiosa.runtime.profiler.recorder import active, now, span
+
+Array = NDArray[Any]
+
+
+class Npu:
+    """One opened device. It executes one program at a time."""
+
+    def __init__(self, device: OpenDevice) -> None:
+        self._device = device
+        self.target = target(device.target)
+        self._lock = threading.Lock()
+        self._realtime = env.PACE.get() == "realtime"
+
+    @property
+    def name(self) -> str:
+        """The name of the device file, such as ``npu0pe0-1``."""
+        return self._device.name
+
+    @property
+    def trace_name(self) -> str:
+        """The name that traces show, such as ``npu:0:0-1``."""
+        file = self._device.file
+        return f"npu:{file.card}:{'-'.join(map(str, file.pes))}"
+
+    def execute(self, machine: Machine, program: ModelledProgram, inputs: Sequence[Array]) -> list[Array]:
+        """Run a loaded program; its modelled time is charged to the device's counters and recorded.
+
+        With FURIOSA_SIM_PACE=realtime the device stays busy at least that long.
+        """
+        with self._lock:
+            started = now()
+            with span("WaitForCommit", device=self.name):
+                outputs = machine.run(inputs)
+                if self._realtime:
+                    due = started + program.nanoseconds(program.timeline.cycles)
+                    time.sleep(max(0, due - now()) / 1e9)
+            self._device.charge(program.timeline.cycles, program.timeline.compute_cycles, program.io_cycles)
+            if recorder := active():
+                recorder.execute(self.trace_name, program, started)
+        return outputs
+
+    def close(self) -> None:
+        """Give the device back."""
+        self._device.close()
+
+
+def open_npus(spec: str | None) -> list[Npu]:
+    """Open the devices of a specification; without ``spec`` those of the default. Raises DeviceError or OptionError."""
+    return [Npu(device) for device in open_devices(spec)]
+
+
+def one_target(npus: Sequence[Npu]) -> Target:
+    """The target that all these devices have in common."""
+    targets = {npu.target.name: npu.target for npu in npus}
+    if len(targets) != 1:
+        raise OptionError(
+            f"one session cannot use devices of {len(targets)} kinds: {', '.join(sorted(targets))}",
+            hint="name devices with the same number of PEs",
+        )
+    return next(iter(targets.values()))

@@ -1,0 +1,101 @@
+"""A compiled model made executable on one NPU: its steps in order, values freed after their last use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, Step, Unlower
+from furiosa.npu_sim.machine import Machine
+from furiosa.runtime.boundary import Boundary
+from furiosa.runtime.cpu import CpuModel
+from furiosa.runtime.devices import Npu
+from furiosa.runtime.modelled import ModelledProgram
+from furiosa.runtime.profiler.recorder import span
+from furiosa.runtime.wiring import reads, writes
+
+Array = NDArray[Any]
+
+_HOST_SPANS = {
+    Quantize: "Quantize", Dequantize: "Dequantize", Lower: "Lower", Unlower: "Unlower", RunCpu: "CpuCluster",
+}  # fmt: skip
+
+
+class Executable:
+    """A compiled model loaded on one device; may be run by several threads at once."""
+
+    def __init__(self, enf: Enf, npu: Npu, cpu_models: Sequence[CpuModel]) -> None:
+        """Load the programs; ``enf`` has passed ``check_wiring``. Raises EnfError for an illegal program."""
+        self._enf = enf
+        self._npu = npu
+        self._cpu_models = cpu_models
+        self._boundary = Boundary()
+        self._types = {tensor.name: tensor for tensor in enf.tensors}
+        self._dead = _last_uses(enf)
+        with span("Load", device=npu.name):
+            self._machines = [Machine(program, npu.target) for program in enf.programs]
+            self.modelled = [
+                ModelledProgram.of(machine.program, machine.instructions, npu.target) for machine in self._machines
+            ]
+
+    @property
+    def kernels(self) -> str:
+        """The kernels that execute the NPU programs, or `none` when there is no program."""
+        return ", ".join(sorted({machine.kernels for machine in self._machines})) or "none"
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """One inference; ``inputs`` have the shapes and types of the interface. Outputs are the caller's own."""
+        values = dict(zip(self._enf.inputs, inputs, strict=True))
+        for index, (step, dead) in enumerate(zip(self._enf.steps, self._dead, strict=True)):
+            with _span(step, index):
+                values.update(zip(writes(step), self._step(step, values), strict=True))
+            for name in dead:
+                del values[name]
+        return [_own(values[name], inputs) for name in self._enf.outputs]
+
+    def _step(self, step: Step, values: Mapping[str, Array]) -> Sequence[Array]:
+        match step:
+            case RunNpu(program, inputs, outputs):
+                arrays = [np.ascontiguousarray(values[name]) for name in inputs]
+                results = self._npu.execute(self._machines[program], self.modelled[program], arrays)
+                return [self._typed(name, result) for name, result in zip(outputs, results, strict=True)]
+            case RunCpu(model, inputs, outputs):
+                return self._cpu_models[model].run({name: values[name] for name in inputs}, outputs)
+            case Quantize(x, y, scale, zero_point):
+                return [self._boundary.quantize(values[x], scale, zero_point, self._types[y].dtype)]
+            case Dequantize(x, _, scale, zero_point):
+                return [self._boundary.dequantize(values[x], scale, zero_point)]
+            case Lower(x, _, nchw):
+                return [self._boundary.lower(values[x], nchw)]
+            case Unlower(x, y, nchw):
+                return [self._boundary.unlower(values[x], nchw).reshape(self._types[y].shape)]
+
+    def _typed(self, name: str, data: Array) -> Array:
+        tensor = self._types[name]
+        return data.reshape(-1).view(tensor.dtype.numpy_name).reshape(tensor.shape)
+
+
+def _own(output: Array, inputs: Sequence[Array]) -> Array:
+    """An output that the caller may overwrite: a copy when it is an input, or a step passed it on as it was."""
+    return output.copy() if any(np.may_share_memory(output, array) for array in inputs) else output
+
+
+def _span(step: Step, index: int) -> AbstractContextManager[None]:
+    """The host span of a step; the profiler counts spans with an operator index as operators of the CPU."""
+    name = _HOST_SPANS.get(type(step))
+    return span(name, operator_index=str(index)) if name else span("Enqueue")
+
+
+def _last_uses(enf: Enf) -> list[tuple[str, ...]]:
+    """For each step, the values that nobody needs after it."""
+    needed = set(enf.outputs)
+    dead: list[tuple[str, ...]] = []
+    for step in reversed(enf.steps):
+        names = {*reads(step), *writes(step)}
+        dead.append(tuple(sorted(names - needed)))
+        needed |= names
+    return dead[::-1]
