@@ -59,4 +59,7 @@ $(READY): pyproject.toml $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.x")'
 	@test -x $(BIN)/python || { echo "setting up $(VENV), once: this takes a minute or two" >&2; $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -c 'import furiosa.npu_sim._native' 2>/dev/null || { \
+	  echo "no native kernels were built: the slow NumPy reference runs instead" >&2; \
+	  echo "hint: \`$(BIN)/pip install -v -e .\` shows why; after a repair: \`make clean dev\`" >&2; }
 	@touch $@

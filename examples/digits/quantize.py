@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from digit_images import MODEL, Floats, load, to_input
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from digit_images import MODEL, Floats, load, to_input
 
 ACTIVATIONS = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 

@@ -17,11 +17,12 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from digit_images import IMAGES, MODEL, SIZE, DigitImages, to_input, upscale
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
+
+from digit_images import IMAGES, MODEL, SIZE, DigitImages, to_input, upscale
 
 SEED = 2024
 HELD_BACK = 450
@@ -185,7 +186,7 @@ def train(images: Tensor, labels: Tensor) -> DigitNet:
         for chosen in torch.randperm(len(images))[: steps // EPOCHS * BATCH].view(-1, BATCH):
             loss = functional.cross_entropy(net(distort(images[chosen])), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
         if sys.stderr.isatty():

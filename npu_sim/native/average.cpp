@@ -73,7 +73,8 @@ void average_windows(const Inst& inst, const View& image, const Kernels& kernels
 }
 
 const uint8_t* pixel(const Run& run, const View& view, int64_t n, int64_t h, int64_t w, int64_t c) {
-  return run.sram + view.address + n * view.strides[0] + h * view.strides[1] + w * view.strides[2] + c * view.strides[3];
+  const int32_t(&strides)[4] = view.strides;
+  return run.sram + view.address + n * strides[0] + h * strides[1] + w * strides[2] + c * strides[3];
 }
 
 // Channels [begin, begin + n) of one image, n at most kLine.

@@ -115,7 +115,8 @@ int32_t Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) c
 void Plan::run(const Packed& packed, Run& run) const {
   const View& y = inst_.y;
   const int images = y.shape[0], height = y.shape[1], threads = run.team.size();
-  const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / (strip_.row_bytes() * inst_.strides[0]));
+  const int64_t step = strip_.row_bytes() * inst_.strides[0];
+  const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
   const int64_t fair = ceil_div(int64_t(images) * height, int64_t(threads) * (threads > 1 ? kTasksPerThread : 1));
   const int64_t most = std::min<int64_t>({height, fitting, std::max<int64_t>(fair, ceil_div(24, y.shape[2]))});
   const int64_t strips = ceil_div(height, most), rows = ceil_div(height, strips);

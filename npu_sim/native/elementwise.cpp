@@ -38,7 +38,8 @@ Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Set
   setup.reads(inst.a);
   setup.reads(inst.b);
   setup.writes(inst.y);
-  return [inst, pair, kernel, box = Strided<3>(inst.y.shape, {inst.y.strides, inst.a.strides, inst.b.strides})](Run& run) {
+  const Strided<3> box(inst.y.shape, {inst.y.strides, inst.a.strides, inst.b.strides});
+  return [inst, pair, kernel, box](Run& run) {
     const int64_t y_step = box.inner(0), a_step = box.inner(1), b_step = box.inner(2), size = box.size();
     run.team.loop(size, 2 * size, [&](int64_t begin, int64_t end, int) {
       uint8_t a_line[kLine], b_line[kLine], y_line[kLine];

@@ -65,9 +65,11 @@ void transpose(const uint8_t* x, uint8_t* y, int64_t images, int64_t rows, int64
   switch (itemsize) {
     case 1: return transpose_all(x, y, images, rows, columns, *team);
     case 2:
-      return transpose_all(reinterpret_cast<const uint16_t*>(x), reinterpret_cast<uint16_t*>(y), images, rows, columns, *team);
+      return transpose_all(reinterpret_cast<const uint16_t*>(x), reinterpret_cast<uint16_t*>(y), images, rows, columns,
+                           *team);
     case 4:
-      return transpose_all(reinterpret_cast<const uint32_t*>(x), reinterpret_cast<uint32_t*>(y), images, rows, columns, *team);
+      return transpose_all(reinterpret_cast<const uint32_t*>(x), reinterpret_cast<uint32_t*>(y), images, rows, columns,
+                           *team);
     default: throw std::invalid_argument("elements must have 1, 2 or 4 bytes");
   }
 }

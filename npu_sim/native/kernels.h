@@ -15,8 +15,8 @@ struct Requantize {
 // How a variant wants the operands of a convolution.
 //
 // Activations are copied to strips: rows with their padding, either raw bytes made unsigned, or int16 with the zero
-// point subtracted (`wide`). Weights are packed as [block][segment][step][channel in block][element in step], in int8 or
-// (wide) int16; a segment is a run of elements that lie together in a strip, filled up with zero weights.
+// point subtracted (`wide`). Weights are packed as [block][segment][step][channel in block][element in step], in int8
+// or (wide) int16; a segment is a run of elements that lie together in a strip, filled up with zero weights.
 struct ConvFormat {
   int pixels;    // outputs of one channel that a tile computes at most
   int channels;  // of a block

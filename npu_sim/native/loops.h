@@ -57,11 +57,13 @@ void table(const uint8_t* x, uint8_t* y, int64_t n, const uint8_t* table) {
   for (; i < n; ++i) y[i] = table[x[i]];
 }
 
-inline __attribute__((always_inline)) int32_t read(uint8_t x, const Reading& r) { return int32_t(x ^ r.mask) - r.offset; }
+inline __attribute__((always_inline)) int32_t read(uint8_t x, const Reading& r) {
+  return int32_t(x ^ r.mask) - r.offset;
+}
 
 template <class Formula>
-inline __attribute__((always_inline)) void pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair,
-                                                 Formula formula) {
+inline __attribute__((always_inline)) void pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n,
+                                                 const Pair& pair, Formula formula) {
   const Pair p = pair;
   for (int64_t i = 0; i < n; ++i) y[i] = requantize(formula(read(a[i], p.a), read(b[i], p.b), p), p.requantize);
 }

@@ -21,7 +21,8 @@ namespace {
 class PyBuffer {
  public:
   PyBuffer(nb::handle object, bool writable) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0) throw nb::python_error();
+    const int flags = writable ? PyBUF_WRITABLE : PyBUF_SIMPLE;
+    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
   }
   ~PyBuffer() { PyBuffer_Release(&view_); }
   PyBuffer(PyBuffer&& other) noexcept : view_(other.view_) { other.view_.obj = nullptr; }

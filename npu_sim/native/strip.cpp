@@ -12,7 +12,7 @@ Strip::Strip(const Convolution& inst, int columns, bool wide, int repeat, const 
   width_ = (columns - 1) * inst.strides[1] + (inst.kernel[1] - 1) * inst.dilations[1] + 1;
   pixel_ = int64_t(inst.x.shape[3]) * repeat * (wide ? 2 : 1);
   row_ = pixel_ * width_;
-  if (bytes(1) > INT32_MAX) throw std::invalid_argument("the rows that one output of a convolution reads are too large");
+  if (bytes(1) > INT32_MAX) throw std::invalid_argument("the rows that an output of a convolution reads are too large");
 }
 
 void Strip::fill(const uint8_t* sram, int n, int first, int outputs, uint8_t* strip) const {

@@ -17,7 +17,9 @@ class Strip {
   int64_t pixel_bytes() const { return pixel_; }
   int64_t row_bytes() const { return row_; }
   // Rows of `x` that `outputs` rows of outputs read.
-  int rows(int outputs) const { return (outputs - 1) * inst_.strides[0] + (inst_.kernel[0] - 1) * inst_.dilations[0] + 1; }
+  int rows(int outputs) const {
+    return (outputs - 1) * inst_.strides[0] + (inst_.kernel[0] - 1) * inst_.dilations[0] + 1;
+  }
   // What `outputs` rows of outputs need.
   int64_t bytes(int outputs) const { return rows(outputs) * row_; }
 

@@ -79,7 +79,7 @@ def bench(
     its inputs and outputs over the host link. Work of the host's CPU is not in them.
     """
     from furiosa.runtime.bench import BenchConfig, run_bench
-    from furiosa.runtime.files import check_writable, save_text
+    from furiosa.isa.files import check_writable, save
 
     if output is not None:
         check_writable(output)
@@ -98,7 +98,7 @@ def bench(
     )
     result = run_bench(config, kind)
     if output is not None:
-        save_text(output, json.dumps(_report(model_path, result, kind), indent=4) + "\n")
+        save(output, json.dumps(_report(model_path, result, kind), indent=4) + "\n")
     emit(_text(result, kind))
     for note in _notes(result):
         print(note, file=sys.stderr)

@@ -21,7 +21,7 @@ from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, St
 from furiosa.isa.errors import OptionError
 from furiosa.runtime.engine import Engine
 from furiosa.runtime.failures import runtime_errors
-from furiosa.runtime.files import check_writable, save_text
+from furiosa.isa.files import check_writable, save
 from furiosa.runtime.interface import Model
 from furiosa.runtime.profiler import chrome
 from furiosa.runtime.profiler.recorder import Recorder, activate, deactivate
@@ -182,7 +182,7 @@ def _traced_to(path: Path | None) -> Iterator[None]:
         deactivate(recorder)
     text = io.StringIO()
     chrome.write(recorder, text)
-    save_text(path, text.getvalue())
+    save(path, text.getvalue())
 
 
 def random_inputs(model: Model) -> list[Array]:

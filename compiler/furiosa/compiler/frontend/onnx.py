@@ -109,10 +109,10 @@ def _infer(
             graph.input.append(onnx.helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
         else:
             graph.initializer.append(tensor)
-    if batch_size > 1:
-        _forget_batch(graph)
     try:
         onnx.checker.check_model(light)
+        if batch_size > 1:
+            _forget_batch(graph)
         typed = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
     except Exception as error:
         raise ModelError(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import struct
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import IntEnum
@@ -14,9 +15,10 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from furiosa.compiler.gir.boxes import Box
+from furiosa.isa.encoding import encode
 from furiosa.isa.errors import ModelError
 from furiosa.isa.instructions import INSTRUCTIONS, Activation, BinaryForm, CopyKind, View
-from furiosa.isa.memory import Memory
+from furiosa.isa.memory import Memory, accesses
 
 INSTRUCTION_TYPES: Mapping[str, type[Any]] = {cls.__name__: cls for cls in INSTRUCTIONS.values()}
 
@@ -41,15 +43,15 @@ def write(record: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    if is_dataclass(value) and not isinstance(value, View | Box):
-        return write(value)
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_value, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, View):
         dense = View.dense(value.address, value.shape) == value
         return f"View({value.address:#x}, {value.shape}{'' if dense else f', {value.strides}'})"
     if isinstance(value, Box):
         return f"Box[{', '.join(f'{a}:{b}' for a, b in zip(value.start, value.stop))}]"
+    if is_dataclass(value):
+        return write(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_value, value))}{',' if len(value) == 1 else ''})"
     return value.name if isinstance(value, IntEnum) else repr(value)
 
 
@@ -85,6 +87,19 @@ def read(text: str, types: Mapping[str, type[Any]], parts: Mapping[str, type[Any
     if not isinstance(tree, ast.Call):
         raise Unreadable("it is no record")
     return _record(tree, types, parts)
+
+
+def read_instruction(text: str, types: Mapping[str, type[Any]] = INSTRUCTION_TYPES) -> Any:
+    """The instruction in ``text``. Raises Unreadable, also for one that has no encoding or touches no real bytes."""
+    instruction = read(text, types)
+    try:
+        encode([instruction])
+        touched = accesses(instruction)
+    except (struct.error, OverflowError, ArithmeticError, ValueError, IndexError):
+        raise Unreadable("a value is out of range") from None
+    if not all(0 <= interval.start < interval.end for interval in (*touched.reads, *touched.writes)):
+        raise Unreadable("it touches bytes before the first of a memory, or none")
+    return instruction
 
 
 def literal(text: str, kind: type[Any]) -> Any:

@@ -92,11 +92,11 @@ class _Reader:
         """Read a line inside a step."""
         if word == "load":
             issue, _, load = rest.partition(" ")
-            self._loads.append(Prefetch(literal(issue, int), records.read(load, {"Load": Load})))
+            self._loads.append(Prefetch(literal(issue, int), records.read_instruction(load, {"Load": Load})))
         elif word == "run" and self._instruction is None:
-            self._instruction = records.read(rest, records.INSTRUCTION_TYPES)
+            self._instruction = records.read_instruction(rest)
         elif word == "store":
-            self._stores.append(records.read(rest, {"Store": Store}))
+            self._stores.append(records.read_instruction(rest, {"Store": Store}))
         else:
             raise Unreadable(f"`{word}` is not expected here")
 

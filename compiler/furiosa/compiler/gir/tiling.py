@@ -250,12 +250,10 @@ def smallest_bytes(job: Job) -> int:
 
 
 def smallest_working_set(op: Op) -> int:
-    """Bytes of SRAM without which a low-level operator cannot run on the NPU, however it is cut.
+    """Bytes of SRAM with which a low-level operator runs on the NPU, and without which it cannot, however it is cut.
 
     Raises InternalError for an op that is no low-level op.
     """
-    if op.kind == "npu.view":
-        return 0
-    if op.kind == "npu.concat":
+    if op.kind in ("npu.view", "npu.concat"):
         return 2 * ALIGNMENT
     return smallest_bytes(lone_job(op))

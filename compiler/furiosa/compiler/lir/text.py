@@ -49,7 +49,7 @@ def parse_lir(text: str, constants: bytes) -> Lir:
             elif word == "node":
                 node = literal(rest, str)
             elif word == str(len(instructions)):
-                instructions.append(records.read(rest, records.INSTRUCTION_TYPES))
+                instructions.append(records.read_instruction(rest))
                 nodes.append(node)
             elif word:
                 raise Unreadable(f"`{word}` is not expected here")

@@ -16,7 +16,7 @@ from typing import TextIO, cast
 from furiosa.isa import env
 from furiosa.isa.errors import OptionError
 from furiosa.runtime.failures import FuriosaRuntimeError, FuriosaRuntimeWarning
-from furiosa.runtime.files import save_text
+from furiosa.isa.files import save
 from furiosa.runtime.profiler import chrome
 from furiosa.runtime.profiler.recorder import Recorder, Resource, activate, deactivate
 
@@ -95,6 +95,6 @@ def _write_at_exit(recorder: Recorder, path: Path) -> None:
     text = io.StringIO()
     chrome.write(recorder, text)
     try:
-        save_text(path, text.getvalue())
+        save(path, text.getvalue())
     except OptionError as error:
         warnings.warn(f"the trace is lost: {error}", FuriosaRuntimeWarning, stacklevel=1)

@@ -11,13 +11,14 @@ from furiosa.isa.errors import OptionError
 _MODE = 0o666
 
 
-def save_text(path: Path, text: str) -> None:
-    """Write a whole file. Raises OptionError when it cannot be written."""
+def save(path: Path, content: str | bytes) -> None:
+    """Write a whole file, text as UTF-8. Raises OptionError when it cannot be written."""
+    data = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text)  # a device or pipe: nothing to rename onto
+            path.write_bytes(data)  # a device or pipe: nothing to rename onto
         else:
-            _replace(path, text)
+            _replace(path, data)
     except OSError as error:
         raise OptionError(
             f"cannot write `{path}`: {error.strerror}", hint="check the path and its permissions"
@@ -25,16 +26,16 @@ def save_text(path: Path, text: str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OptionError when ``save_text`` could not write the file; to be asked before long work."""
+    """Raise OptionError when ``save`` could not write the file; to be asked before long work."""
     if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise OptionError(f"cannot write `{path}`", hint="check that its folder exists and may be written to")
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(handle, "wb") as file:
+            file.write(data)
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(name, _MODE & ~mask)

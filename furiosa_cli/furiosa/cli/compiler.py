@@ -1,0 +1,159 @@
+"""furiosa-compiler: from a model to a compiled file. Also installed as furiosa-compile."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from furiosa.cli.errors import run
+
+if TYPE_CHECKING:
+    from furiosa.compiler import Compiled
+
+_TARGET_IRS = ("dfg", "ldfg", "cdfg", "gir", "lir", "enf")
+
+
+class _Command(click.Command):
+    """The compiler's command: its help begins with the line that SDK users know."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from furiosa.isa.version import built, version_info
+
+        version = version_info()
+        formatter.write(f"Furiosa SDK Compiler v{version.version} ({version.hash[:9]} {built()})\n")
+        super().format_help(ctx, formatter)
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from furiosa.isa.version import built, version_info
+        from furiosa.npu_sim.kernels import kernels_name
+
+        version = version_info()
+        click.echo(f"furiosa-compiler {version}\nkernels: {kernels_name()}\nbackend:\n- version: {version.version}\n"
+                   f"- revision: {version.hash[:9]}\n- built: {built()}")  # fmt: skip
+        context.exit()
+
+
+@click.command(
+    cls=_Command,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  furiosa-compiler model.onnx                      writes output.enf
+  furiosa-compiler model.onnx -o model.enf -v      says what runs where, and why
+  furiosa-compiler model.onnx --target-npu warboy --batch-size 4 --report report.json
+  furiosa-compiler model.onnx --target-ir lir      writes the instructions as text""",
+)
+@click.argument("source", type=click.Path(path_type=Path), metavar="<SOURCE>")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Output file.  [default: output.<TARGET_IR>]")
+@click.option(
+    "-b", "--batch-size", "--batch", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+    help="Batch size: multiplies the first axis of every input of a model.",
+)  # fmt: skip
+@click.option(
+    "--target-ir", type=click.Choice(_TARGET_IRS, case_sensitive=False), default="enf", show_default=True,
+    help="The layer to stop at; every layer is a SOURCE again.",
+)  # fmt: skip
+@click.option("--target-npu", default="warboy-2pe", show_default=True, metavar="NPU",
+              help="warboy (one PE) or warboy-2pe (both PEs, fused).")  # fmt: skip
+@click.option("--dot-graph", type=click.Path(path_type=Path), metavar="FILE", help="Also write the graph as DOT.")
+@click.option(
+    "--analyze-memory", type=click.Path(path_type=Path), metavar="FILE", help="Also write the use of SRAM as HTML."
+)
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what runs where, with reasons, work, memory and time.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+@click.option("--no-cache", is_flag=True, help="Do not use the cache of compiler results.")
+@click.option(
+    "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+def compiler(
+    source: Path, output: Path | None, batch_size: int, target_ir: str, target_npu: str, dot_graph: Path | None,
+    analyze_memory: Path | None, report: Path | None, verbose: bool, quiet: bool, no_cache: bool,
+) -> None:  # fmt: skip
+    """Compile SOURCE, an ONNX model or an IR file (dfg, ldfg, cdfg, gir, lir), for a simulated NPU.
+
+    The format is recognised by content. Progress goes to stderr. Options of the compiler itself are read from the YAML
+    file that NPU_COMPILER_CONFIG_PATH names.
+    """
+    from furiosa.compiler import compile_model
+    from furiosa.compiler.config import read_config
+    from furiosa.isa import env
+    from furiosa.isa.files import check_writable, save
+
+    target_ir = target_ir.lower()
+    output = output or Path(f"output.{target_ir}")
+    for path in (output, dot_graph, analyze_memory, report):
+        if path is not None:
+            check_writable(path)
+    config = env.COMPILER_CONFIG.get()
+    compiled = compile_model(
+        source, target=target_npu, batch_size=batch_size, config=read_config(config) if config else None,
+        progress=None if quiet else _show, target_ir=target_ir,
+    )  # fmt: skip
+    files: dict[Path, str | bytes] = {output: compiled.data}
+    if dot_graph is not None:
+        files[dot_graph] = _dot(compiled)
+    if analyze_memory is not None:
+        files[analyze_memory] = _memory(compiled)
+    if report is not None:
+        files[report] = json.dumps(_reported(compiled), indent=2) + "\n"
+    for path, content in files.items():
+        save(path, content)
+    if verbose:
+        from furiosa.compiler.report import render
+
+        _show(render(_reported(compiled)))
+
+
+def _show(text: str) -> None:
+    """Talk to the user. Progress never ends a compilation, not even on a terminal that lacks a character."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    try:
+        sys.stderr.write(text.encode(encoding, errors="replace").decode(encoding))
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def _dot(compiled: Compiled) -> str:
+    from furiosa.compiler.dot import render
+
+    return render(_layer(compiled, "--dot-graph", "ldfg", "dfg"))
+
+
+def _memory(compiled: Compiled) -> str:
+    from furiosa.compiler.memory_report import render
+
+    return render(_layer(compiled, "--analyze-memory", "gir"))
+
+
+def _reported(compiled: Compiled) -> dict[str, Any]:
+    from furiosa.compiler.report import report
+
+    return compiled.report or report(_layer(compiled, "--report and --verbose", "lir"))
+
+
+def _layer(compiled: Compiled, option: str, *layers: str) -> Any:
+    """The first of these layers that the compilation went through. Raises OptionError when there is none."""
+    from furiosa.isa.errors import OptionError
+
+    for layer in layers:
+        if layer in compiled.layers:
+            return compiled.layers[layer]
+    raise OptionError(f"{option} needs the {layers[0]} layer, which this compilation does not pass through",
+                      hint="compile the model itself, to `--target-ir enf`")  # fmt: skip
+
+
+def main() -> int:
+    """The console script: its exit status."""
+    return run(lambda: compiler.main(prog_name=Path(sys.argv[0]).name, standalone_mode=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
