@@ -13,12 +13,13 @@ from furiosa.compiler import gir
 from furiosa.compiler.gir.allocate import aligned
 from furiosa.compiler.gir.jobs import lone_job
 from furiosa.compiler.gir.rows import ROWS
-from furiosa.compiler.gir.tiling import Streams, tile
+from furiosa.compiler.gir.tiling import RUN_LIMIT, Streams, tile
 from furiosa.compiler.graph import Op
 from furiosa.compiler.lowlevel import KINDS
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import InternalError, UnsupportedError
 from furiosa.isa.instructions import Conv2d, Load
+from furiosa.isa.memory import regions
 
 CASES: dict[str, Callable[[Net], Op]] = {
     "conv": lambda n: n.conv(n.input(2, 11, 9, 8), 12),
@@ -152,3 +153,29 @@ def test_the_smallest_tile_of_a_convolution() -> None:
     assert gir.smallest_working_set(op) == window + weights + 64 + 64 + 64
     assert prod(op.type.shape) > gir.smallest_working_set(op)
     assert isinstance(gir.build(net.cluster(op), BIG).steps[0].loads[0].load, Load)
+
+
+def test_tensors_of_many_pixels_are_cut_so_that_no_instruction_is_too_scattered() -> None:
+    makers: tuple[Callable[[Net], Op], ...] = (
+        lambda n: n.concat(3, n.table(n.input(1, 3000, 3000, 1)), n.table(n.input(1, 3000, 3000, 1))),
+        lambda n: n.slice(n.input(1, 64, 128, 1024), (0, 0, 0, 0), (1, 1, 1, 2), (1, 64, 128, 512)),
+        lambda n: n.transpose(n.input(1, 128, 256, 256), (0, 3, 1, 2)),
+    )
+    for make in makers:
+        net = Net()
+        program = gir.build(net.cluster(make(net)), BIG)
+        runs = [
+            prod(region.runs()[0])
+            for step in program.steps
+            for inst in (step.instruction, *step.stores, *(fetch.load for fetch in step.loads))
+            for access in regions(inst)
+            for region in access
+        ]
+        assert max(runs) <= RUN_LIMIT
+
+
+def test_channels_stay_together_where_rows_can_be_cut() -> None:
+    net = Net()
+    x = net.table(net.input(2, 64, 64, 32))
+    program = gir.build(net.cluster(net.conv(x, 64)), shrunk(1 << 19))
+    assert {step.instruction.y.shape[3] for step in program.steps if isinstance(step.instruction, Conv2d)} == {64}

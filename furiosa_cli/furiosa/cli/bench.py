@@ -32,9 +32,9 @@ _PERCENTILES = ((500, "50th percentile"), (950, "95th percentile"), (990, "99th 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from furiosa.isa.version import version_info
-        from furiosa.npu_sim.kernels import kernels_name
+        from furiosa.npu_sim.kernels import choose
 
-        click.echo(f"furiosa-bench {version_info()}\nkernels: {kernels_name()}")
+        click.echo(f"furiosa-bench {version_info()}\nkernels: {choose()}")
         context.exit()
 
 

@@ -31,10 +31,10 @@ class _Command(click.Command):
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from furiosa.isa.version import built, version_info
-        from furiosa.npu_sim.kernels import kernels_name
+        from furiosa.npu_sim.kernels import choose
 
         version = version_info()
-        click.echo(f"furiosa-compiler {version}\nkernels: {kernels_name()}\nbackend:\n- version: {version.version}\n"
+        click.echo(f"furiosa-compiler {version}\nkernels: {choose()}\nbackend:\n- version: {version.version}\n"
                    f"- revision: {version.hash[:9]}\n- built: {built()}")  # fmt: skip
         context.exit()
 

@@ -99,12 +99,19 @@ def _main(arguments: Sequence[str]) -> int:
         raise _absent(arguments[position])
     args = parser.parse_args(arguments[: position + 1])
     if args.version:
-        from furiosa.isa.version import version_info
-
-        return _emit(str(version_info()))
+        return _emit(_version())
     if args.subcommand is None:
         return _emit(parser.format_help().rstrip("\n"))
     return execute(registry, args, arguments[position + 1 :])
+
+
+def _version() -> str:
+    """The version as SDK scripts read it, with a warning line when only the slow reference kernels are there."""
+    from furiosa.isa.version import version_info
+    from furiosa.npu_sim.kernels import REFERENCE, choose
+
+    kernels = choose()
+    return f"{version_info()}\nkernels: {kernels}" if kernels == REFERENCE else str(version_info())
 
 
 def _parser(registry: CommandRegistry) -> argparse.ArgumentParser:

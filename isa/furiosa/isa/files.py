@@ -3,43 +3,126 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import stat
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 from furiosa.isa.errors import OptionError
 
-_MODE = 0o666
+_MODE = 0o666  # less the umask
+_HINT = "check that its folder exists, may be written to, and has space"
 
 
 def save(path: Path, content: str | bytes) -> None:
     """Write a whole file, text as UTF-8. Raises OptionError when it cannot be written."""
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a device or pipe: nothing to rename onto
-        else:
-            _replace(path, data)
-    except OSError as error:
-        raise OptionError(
-            f"cannot write `{path}`: {error.strerror}", hint="check the path and its permissions"
-        ) from None
+    save_all({path: content})
+
+
+def save_all(files: Mapping[Path, str | bytes]) -> None:
+    """Write whole files, all or none of them; devices and pipes come first. Raises OptionError naming the file."""
+    contents = {path: content.encode() if isinstance(content, str) else content for path, content in files.items()}
+    in_place = {path: _in_place(path) for path in contents}
+    with ExitStack() as stack:
+        staged: list[tuple[Path, str, str]] = []
+        for path in sorted(contents, key=lambda path: not in_place[path]):
+            try:
+                if in_place[path]:
+                    path.write_bytes(contents[path])
+                else:
+                    place = os.path.realpath(path)
+                    staged.append((path, _stage(place, contents[path], stack), place))
+            except (OSError, ValueError) as error:
+                raise _unwritable(path, error) from None
+        for path, temporary, place in staged:
+            try:
+                os.replace(temporary, place)
+            except OSError as error:
+                raise _unwritable(path, error) from None
 
 
 def check_writable(path: Path) -> None:
     """Raise OptionError when ``save`` could not write the file; to be asked before long work."""
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise OptionError(f"cannot write `{path}`", hint="check that its folder exists and may be written to")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, _MODE & ~mask)
-        os.replace(name, path)
+        place = os.path.realpath(path)
+        kind = os.stat(path).st_mode
+    except FileNotFoundError:
+        kind = 0
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+    if stat.S_ISDIR(kind):
+        raise _unwritable(path, "it is a folder")
+    if kind and not os.access(path, os.W_OK):
+        raise _unwritable(path, "permission denied")
+    folder = os.path.dirname(place)
+    if not kind and not os.path.isdir(folder):
+        raise _unwritable(path, f"there is no folder `{folder}`")
+    if not kind and not os.access(folder, os.W_OK):
+        raise _unwritable(path, f"permission denied in `{folder}`")
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths name one file that ``save`` would replace; devices and pipes do not count."""
+    if _special(one) or _special(other):
+        return False
+    if os.path.realpath(one) == os.path.realpath(other):
+        return not os.path.exists(one) or os.path.isfile(one)
+    try:
+        return os.path.samefile(one, other) and os.path.isfile(one)
+    except OSError:
+        return False
+
+
+def _unwritable(path: Path, why: object) -> OptionError:
+    reason = (why.strerror or why) if isinstance(why, OSError) else why
+    return OptionError(f"cannot write `{path}`: {reason}", hint=_HINT)
+
+
+def _special(path: Path) -> bool:
+    """Whether the path names an open file or a device: /dev/stdout may be a regular file, but must not be renamed."""
+    return os.path.abspath(path).startswith(("/dev/", "/proc/")) and not os.path.abspath(path).startswith("/dev/shm/")
+
+
+def _in_place(path: Path) -> bool:
+    """Whether nothing can be renamed onto the path."""
+    if _special(path) or not os.path.exists(path):
+        return _special(path)
+    return not os.path.isfile(path) or not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK)
+
+
+def _stage(place: str, data: bytes, stack: ExitStack) -> str:
+    """A new file with this content in the folder of ``place``, with its mode; gone when ``stack`` ends."""
+    temporary = os.path.join(os.path.dirname(place), f".furiosa-{secrets.token_hex(8)}")
+    stack.callback(_remove, temporary)
+    try:
+        _write_nameless(temporary, place, data)
+    except (OSError, AttributeError):  # not on every system and file system
+        _write(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE), place, data).close()
+    return temporary
+
+
+def _write_nameless(temporary: str, place: str, data: bytes) -> None:
+    """Give the file its name when it is whole: a process that is killed while it writes leaves nothing."""
+    with _write(os.open(os.path.dirname(place), os.O_TMPFILE | os.O_WRONLY, _MODE), place, data) as file:
+        descriptor = file.fileno()
+        os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor)  # with it, the link is followed
+
+
+def _write(descriptor: int, place: str, data: bytes) -> BinaryIO:
+    file = open(descriptor, "wb")  # the callers close it, and so does an error
+    try:
+        file.write(data)
+        file.flush()
+        if os.path.exists(place):
+            os.fchmod(descriptor, stat.S_IMODE(os.stat(place).st_mode))
     except BaseException:
-        os.unlink(name)
+        file.close()
         raise
+    return file
+
+
+def _remove(path: str) -> None:
+    if os.path.lexists(path):
+        os.unlink(path)

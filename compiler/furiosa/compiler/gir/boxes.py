@@ -84,9 +84,15 @@ def input_box(reads: Reads, box: Box) -> Box:
     return Box((n[0], h[0], w[0], c[0]), (n[1], h[1], w[1], c[1]))
 
 
+def most_shape(reads: Reads, extents: Four) -> Four:
+    """The largest extents of the input that any output box of these extents needs."""
+    n, h, w, c = reads
+    return (n.most(extents[n.source]), h.most(extents[h.source]), w.most(extents[w.source]), c.most(extents[c.source]))
+
+
 def most_bytes(reads: Reads, extents: Four) -> int:
     """The most bytes of the input that any output box of these extents needs."""
-    return prod(axis.most(extents[axis.source]) for axis in reads)
+    return prod(most_shape(reads, extents))
 
 
 def parts(extent: int, tile: int) -> list[tuple[int, int]]:

@@ -65,7 +65,7 @@ class Row:
 
     ``split`` names the output axes (of ``NHWC``) that tiles may cut. ``reads`` gives the axes of each activation input.
     ``params`` are the constants addressed by the instruction, ``grain`` the output channels that must stay together;
-    ``windowed`` kinds slide a window and take longer to start.
+    ``windowed`` kinds slide a window and take longer to start, ``scattered`` ones move single elements.
     """
 
     split: str
@@ -74,6 +74,7 @@ class Row:
     params: Callable[[Op], tuple[Parameter, ...]] = lambda op: ()
     grain: Callable[[Op], int] = lambda op: 1
     windowed: bool = False
+    scattered: bool = False
 
 
 def four(op: Op) -> Four:
@@ -339,8 +340,8 @@ ROWS: dict[str, Row] = {
     "npu.mul": Row("NHWC", _broadcast_reads, partial(_binary, isa.Mul)),
     "npu.table": Row("NHWC", _same_reads, _table, _table_params),
     "npu.softmax": Row("NHW", _softmax_reads, _softmax),
-    "npu.slice": Row("NHWC", _slice_reads, _slice),
-    "npu.transpose": Row("NHWC", _transpose_reads, _transpose),
+    "npu.slice": Row("NHWC", _slice_reads, _slice, scattered=True),
+    "npu.transpose": Row("NHWC", _transpose_reads, _transpose, scattered=True),
     "npu.pad": Row("NHWC", _pad_reads, _pad),
 }  # fmt: skip
 """``npu.view`` and ``npu.concat`` are missing: they only say where tensors lie, see ``jobs``."""

@@ -310,7 +310,7 @@ class Schedule:
             assert buffer.dram is not None
             self._turn(ring, box, 0)
             view = View.dense(ring.slot, box.shape)
-            ring.first = self._issue(view.address, box.size, buffer.ready)
+            ring.first = self._issue(ring.slot, ring.role.size, buffer.ready)
             loads.append(Prefetch(ring.first, Load(dst=view, src=buffer.dram + ref.at(box), src_strides=ref.strides)))
         return View.dense(ring.slot, box.shape)
 
@@ -330,7 +330,7 @@ class Schedule:
             addresses.append(at)
             at += aligned(parameter.bytes_of(channels))
         if fresh:
-            ring.first = self._issue(ring.slot, at - ring.slot, -1)
+            ring.first = self._issue(ring.slot, ring.role.size, -1)
             sources = self._params[index]
             if whole:
                 found = _whole_loads(job.params, sources, addresses)

@@ -8,14 +8,18 @@ from itertools import product
 from math import prod
 
 from furiosa.compiler.gir.allocate import ALIGNMENT, aligned
-from furiosa.compiler.gir.boxes import Box, Four, most_bytes, parts
+from furiosa.compiler.gir.boxes import Box, Four, most_bytes, most_shape, parts
 from furiosa.compiler.gir.jobs import Job, lone_job
 from furiosa.compiler.graph import Op
 from furiosa.isa.target import Target
 
 Pixels = tuple[int, int, int]
 
+RUN_LIMIT = 1 << 22
+"""Most separate runs of bytes that one instruction may touch: more scattered programs are refused when loaded."""
+
 _ROUND = (64, 16, 4)
+_BURST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,8 @@ def tile(job: Job, streams: Streams, room: int, target: Target) -> Tiling | None
     Small transfers are worth no tiles of their own: without need to, a job is cut only when the transfers it would
     otherwise wait for take long.
     """
-    if whole_bytes(job, streams) <= room and not _worth_tiles(job, streams, target):
+    fits = whole_bytes(job, streams) <= room and _runs(job, job.shape) <= RUN_LIMIT
+    if fits and not _worth_tiles(job, streams, target):
         return whole(job, streams)
     rows, columns = _pixel_tiles(job.shape, job.split)
     for buffers, pixels in product((2, 1), (rows, rows + columns)):
@@ -142,6 +147,12 @@ def _worth_tiles(job: Job, streams: Streams, target: Target) -> bool:
     return moved > target.sram_bytes // 64 or param_bytes(job, job.shape[3]) > target.sram_bytes // 4
 
 
+def _runs(job: Job, tile: Four) -> int:
+    """A bound for the separate runs of bytes in any operand of a tile: its pixels, or its elements."""
+    shapes = [tile, *(most_shape(reads, tile) for reads in job.reads)]
+    return max(prod(shape if job.row.scattered else shape[:3]) for shape in shapes)
+
+
 def _cuts(job: Job, streams: Streams, room: int, buffers: int, pixels: list[Pixels]) -> Iterator[_Cut]:
     """For each size of channel tiles the largest pixel tiles that fit, and smaller ones that overlap better.
 
@@ -151,7 +162,8 @@ def _cuts(job: Job, streams: Streams, room: int, buffers: int, pixels: list[Pixe
         first, last = 0, len(pixels)
         while first < last:
             middle = (first + last) // 2
-            if _cut(job, streams, (*pixels[middle], channels), buffers).bytes <= room:
+            cut = _cut(job, streams, (*pixels[middle], channels), buffers)
+            if cut.bytes <= room and _runs(job, cut.tile) <= RUN_LIMIT:
                 last = middle
             else:
                 first = middle + 1
@@ -203,21 +215,25 @@ def _channel_tiles(job: Job) -> list[int]:
 
 
 def _costs(job: Job, cut: _Cut, target: Target) -> Iterator[tuple[bool, float]]:
-    """Cycles of DMA and of starting instructions, by whether the loop over channels is the outer one."""
+    """Cycles of DMA and of starting instructions, by whether the loop over channels is the outer one.
+
+    Moving some of the channels of each pixel costs DRAM bursts that are not used up.
+    """
     per_byte = target.clock_hz / target.dram_bytes_per_second
     tiles = prod(cut.counts)
     roles = (*cut.inputs, cut.params, cut.output)
     edge = sum(role.size for role in roles)
     started = tiles * (target.issue_cycles + (target.conv_setup_cycles if job.row.windowed else 0))
+    spread = 1 + _BURST / cut.tile[3] if cut.chunks > 1 else 1
     for channels_outer in (True, False):
-        moved = cut.output.size * tiles
+        moved = cut.output.size * tiles * spread
         moved += cut.params.size * _loads(cut, False, any(p.channel for p in job.params), channels_outer)
         transfers = 0
         for reads, role in zip(job.reads, cut.inputs):
             by_pixels = any(axis.step and axis.source < 3 and cut.counts[axis.source] > 1 for axis in reads)
             by_channels = any(axis.step and axis.source == 3 for axis in reads)
             loads = _loads(cut, by_pixels, by_channels, channels_outer)
-            moved += role.size * loads
+            moved += role.size * loads * (spread if by_channels else 1)
             transfers += loads if role.size else 0
         yield channels_outer, started + transfers * target.dma_setup_cycles + (moved + edge) * per_byte
         if cut.chunks == 1 or cut.pixels == 1:
