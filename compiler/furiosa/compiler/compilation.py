@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -66,11 +68,27 @@ def compile_model(
                           hint="compile the model itself")  # fmt: skip
     value = source if layer == "onnx" else _load(source, npu.name)
     run = Run(npu, progress or (lambda _: None))
-    value = run.compile(value, layer, target_ir)
+    with _no_cycle_search():
+        value = run.compile(value, layer, target_ir)
     data = enf.dump(value) if isinstance(value, enf.Enf) else irfile.dump(target_ir, value)
     report = json.loads(value.report) if isinstance(value, enf.Enf) else {}
     run.progress(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
     return Compiled(data, report, run.layers)
+
+
+@contextmanager
+def _no_cycle_search() -> Iterator[None]:
+    """Without Python's search for reference cycles, of which graphs have none.
+
+    It visits every op again and again: a chain of 10,000 took 6.4 s with it and 3.3 s without, and grew faster than n.
+    """
+    searching = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searching:
+            gc.enable()
 
 
 def source_layer(source: Source) -> str:

@@ -43,7 +43,8 @@ def _info(name: str, type_: TensorType) -> onnx.ValueInfoProto:
 
 def _node(op: Op, cluster: Cluster) -> onnx.NodeProto:
     """The model's node between the tensors that its ops are named after."""
-    node = onnx.NodeProto.FromString(op.attrs.proto)
+    node = onnx.NodeProto()
+    node.ParseFromString(op.attrs.proto)
     explicit = op.inputs[: len(op.inputs) - op.attrs.captured]
     del node.input[:]
     node.input.extend(x.name for x in explicit)

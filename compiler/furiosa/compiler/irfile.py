@@ -1,9 +1,7 @@
 """IR files: a layer's text with the bytes of its constants behind it. Any layer can be written and be a SOURCE again.
 
-    furiosa-ir dfg 1 <bytes of constants> <their sha256>
-    graph GraphHead(...)
-    %0 = input() : f32[1,3,224,224] Rest(...)
-    ...
+The first line is ``furiosa-ir dfg 1 <bytes of constants> <their sha256>``; then come the head, ``graph GraphHead(...)``,
+and the ops, ``%0 = input() : f32[1,3,224,224] Rest(...)``.
 """
 
 from __future__ import annotations
@@ -63,6 +61,14 @@ def load(data: bytes, where: str) -> Any:
         body = rest[: len(rest) - count].decode()
     except UnicodeDecodeError:
         raise ModelError("the text of the IR file is damaged", where=where, hint=again) from None
+    try:
+        return _parsed(layer, body, blob)
+    except ModelError as error:
+        place = f"{where}, {error.where}" if error.where else where
+        raise ModelError(error.message, where=place, hint=error.hint) from None
+
+
+def _parsed(layer: str, body: str, blob: bytes) -> Any:
     if layer not in GRAPH_LAYERS:
         return text.parse_module(body, blob, layer)
     graph = text.parse_graph("\n".join(x for x in body.split("\n") if not x.startswith("#")), blob)

@@ -37,7 +37,8 @@ def render(module: Module[Gir]) -> str:
     body = "\n".join(charts) or "<p>No operator of the model runs on the NPU.</p>"
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"</head>\n<body><h1>{title}</h1>\n<p>{legend}. Cycles are modelled, for {npu.name}.</p>\n{body}\n</body></html>\n"
+        f"</head>\n<body><h1>{title}</h1>\n<p>{legend}. Cycles are modelled, for {npu.name}.</p>\n{body}\n"
+        "</body></html>\n"
     )
 
 

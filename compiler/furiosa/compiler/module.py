@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from furiosa.compiler import gir, lir
 from furiosa.compiler.cdfg import Clusters
@@ -26,7 +26,7 @@ P = TypeVar("P", Gir, Lir)
 
 @dataclass(frozen=True, slots=True)
 class Module(Generic[P]):
-    """What an ENF holds, with the programs in their GIR or LIR form. ``placement`` is JSON text, see ``placement.py``."""
+    """What an ENF holds, with the programs in GIR or LIR form. ``placement`` is JSON text, see ``placement.py``."""
 
     target: str
     batch_size: int
@@ -41,7 +41,7 @@ class Module(Generic[P]):
 
 def build(model: Clusters, target: Target) -> Module[Gir]:
     """Every NPU cluster tiled and allocated; every other cluster as a step of the host."""
-    names = {op: name for op, name in zip(model.graph.outputs, model.graph.output_names)}
+    names = dict(zip(model.graph.outputs, model.graph.output_names))
     tensors: dict[str, enf.Tensor] = {}
     steps: list[enf.Step] = []
     programs: list[Gir] = []
@@ -92,9 +92,10 @@ def _host_step(op: Op, x: str, y: str) -> enf.Step:
 
 def linearize(module: Module[Gir]) -> Module[Lir]:
     """Every program as one stream of instructions with tokens."""
-    programs = tuple(lir.linearize(program) for program in module.programs)
-    values: dict[str, Any] = {"programs": programs}
-    return replace(module, **values)
+    return Module(
+        module.target, module.batch_size, module.inputs, module.outputs, module.tensors, module.steps,
+        tuple(lir.linearize(program) for program in module.programs), module.cpu_models, module.placement,
+    )  # fmt: skip
 
 
 def assemble(module: Module[Lir]) -> enf.Enf:

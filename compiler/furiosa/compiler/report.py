@@ -13,6 +13,7 @@ from furiosa.isa.timeline import schedule
 if TYPE_CHECKING:
     from furiosa.compiler.lir.program import Lir
     from furiosa.compiler.module import Module
+    from furiosa.compiler.placement import Row
 
 SCHEMA_VERSION = 1
 
@@ -48,17 +49,24 @@ def _dram_bytes(inst: object) -> int:
 
 def render(values: dict[str, Any]) -> str:
     """The report as text for a terminal."""
-    rows = values["placement"]
-    devices = Counter(row["device"] for row in rows if row["reason_code"] != "boundary_layout")
+    operators, *reasons = render_placement(values["placement"]).splitlines()
     lines = [
         f"Target              : {values['target']}, batch size {values['batch_size']}",
-        f"Operators           : {devices['npu']} on the NPU, {devices['cpu']} on the CPU",
+        operators,
         f"Clusters            : {values['npu_clusters']} NPU, {values['cpu_clusters']} CPU",
         f"Work                : {values['macs'] / 1e6:,.1f} M MAC in {values['npu_instructions']} instructions",
         f"SRAM peak           : {values['sram_peak_bytes'] / 2**20:.2f} of {values['sram_bytes'] / 2**20:.0f} MiB",
         f"DRAM traffic        : {values['dram_bytes'] / 2**20:.2f} MiB",
         f"NPU time (modelled) : {values['npu_cycles']:,} cycles, {values['npu_latency_us']:,.1f} us",
+        *reasons,
     ]
+    return "\n".join(lines) + "\n"
+
+
+def render_placement(rows: list[Row]) -> str:
+    """Where the operators run, with the reasons, as text for a terminal."""
+    devices = Counter(row["device"] for row in rows if row["reason_code"] != "boundary_layout")
+    lines = [f"Operators           : {devices['npu']} on the NPU, {devices['cpu']} on the CPU"]
     reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row["device"] == "cpu" and row["reason_code"] != "boundary_layout":

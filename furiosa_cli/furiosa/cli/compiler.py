@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +85,12 @@ def compiler(
     from furiosa.compiler import compile_model
     from furiosa.compiler.config import read_config
     from furiosa.isa import env
-    from furiosa.isa.files import check_writable, save
+    from furiosa.isa.files import save_all
 
     target_ir = target_ir.lower()
     output = output or Path(f"output.{target_ir}")
-    for path in (output, dot_graph, analyze_memory, report):
-        if path is not None:
-            check_writable(path)
+    _check_outputs(source, [output, dot_graph, analyze_memory, report])
+    _check_layers(target_ir, {"--analyze-memory": analyze_memory, "--report": report})
     config = env.COMPILER_CONFIG.get()
     compiled = compile_model(
         source, target=target_npu, batch_size=batch_size, config=read_config(config) if config else None,
@@ -103,28 +103,47 @@ def compiler(
         files[analyze_memory] = _memory(compiled)
     if report is not None:
         files[report] = json.dumps(_reported(compiled), indent=2) + "\n"
-    for path, content in files.items():
-        save(path, content)
+    save_all(files)
     if verbose:
-        from furiosa.compiler.report import render
+        _show(_details(compiled))
 
-        _show(render(_reported(compiled)))
+
+def _check_outputs(source: Path, outputs: list[Path | None]) -> None:
+    """Raise OptionError unless every file can be written, to a place of its own: work may take long."""
+    from furiosa.isa.errors import OptionError
+    from furiosa.isa.files import check_writable, same_file
+
+    wanted = [path for path in outputs if path is not None]
+    for index, path in enumerate(wanted):
+        if same_file(path, source):
+            raise OptionError(f"the output `{path}` is the model itself", hint="choose another name with `--output`")
+        if any(same_file(path, other) for other in wanted[:index]):
+            raise OptionError(f"two outputs go to `{path}`", hint="give each output a name of its own")
+        check_writable(path)
+
+
+def _check_layers(target_ir: str, files: dict[str, Path | None]) -> None:
+    """Raise OptionError for a file about memory or time of a compilation that stops before they are known."""
+    from furiosa.isa.errors import OptionError
+
+    for option, path in files.items():
+        if path is not None and _TARGET_IRS.index(target_ir) < _TARGET_IRS.index("gir"):
+            raise OptionError(f"`{option}` needs the gir layer, `--target-ir {target_ir}` stops before it",
+                              hint="leave `--target-ir` out, or use gir, lir or enf")  # fmt: skip
 
 
 def _show(text: str) -> None:
     """Talk to the user. Progress never ends a compilation, not even on a terminal that lacks a character."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    try:
+    with suppress(OSError, ValueError, AttributeError):  # closed, full or absent
         sys.stderr.write(text.encode(encoding, errors="replace").decode(encoding))
         sys.stderr.flush()
-    except OSError:
-        pass
 
 
 def _dot(compiled: Compiled) -> str:
     from furiosa.compiler.dot import render
 
-    return render(_layer(compiled, "--dot-graph", "ldfg", "dfg"))
+    return render(_layer(compiled, "--dot-graph", "ldfg", "dfg", "cdfg"))
 
 
 def _memory(compiled: Compiled) -> str:
@@ -134,9 +153,27 @@ def _memory(compiled: Compiled) -> str:
 
 
 def _reported(compiled: Compiled) -> dict[str, Any]:
+    from furiosa.compiler.module import linearize
     from furiosa.compiler.report import report
 
-    return compiled.report or report(_layer(compiled, "--report and --verbose", "lir"))
+    if compiled.report:
+        return compiled.report
+    lir = compiled.layers.get("lir")
+    return report(lir if lir is not None else linearize(_layer(compiled, "--report", "gir")))
+
+
+def _details(compiled: Compiled) -> str:
+    """The report as a table; of a compilation that stops early, where the operators run as far as that is known."""
+    from furiosa.compiler.placement import placement
+    from furiosa.compiler.report import render, render_placement
+
+    if compiled.report or {"gir", "lir"} & compiled.layers.keys():
+        return render(_reported(compiled))
+    for layer in ("cdfg", "ldfg"):
+        if layer in compiled.layers:
+            value = compiled.layers[layer]
+            return render_placement(placement(getattr(value, "graph", value)))
+    return "Where the operators run is settled in the ldfg layer.\n"
 
 
 def _layer(compiled: Compiled, option: str, *layers: str) -> Any:
@@ -146,7 +183,7 @@ def _layer(compiled: Compiled, option: str, *layers: str) -> Any:
     for layer in layers:
         if layer in compiled.layers:
             return compiled.layers[layer]
-    raise OptionError(f"{option} needs the {layers[0]} layer, which this compilation does not pass through",
+    raise OptionError(f"`{option}` needs the {layers[0]} layer, which this compilation does not pass through",
                       hint="compile the model itself, to `--target-ir enf`")  # fmt: skip
 
 

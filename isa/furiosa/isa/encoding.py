@@ -1,7 +1,7 @@
 """Instructions as bytes: little-endian words, one fixed layout an opcode, readable from C++ without a parser.
 
-An instruction is a header of three int32 (opcode, number of words in the body, number of waits), the body (each field in
-order of declaration; views and tuples flattened; ``i32`` and ``f32`` take one word, ``i64`` two), then the waits.
+An instruction is a header of three int32 (opcode, number of words in the body, number of waits), the body (each field
+in order of declaration; views and tuples flattened; ``i32`` and ``f32`` take one word, ``i64`` two), then the waits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Layout:
 
 
 @cache
-def layout(cls: type[Instruction]) -> Layout:
+def layout(cls: type) -> Layout:
     """The layout of an instruction class, from its type annotations."""
     hints = get_type_hints(cls, include_extras=True)
     codes, parts = "<", []
@@ -68,7 +68,7 @@ def _flatten(value: Any) -> Iterator[int | float]:
 
 def _build(hint: Any, values: Sequence[Any]) -> Any:
     if hint is View:
-        return View(values[0], tuple(values[1:5]), tuple(values[5:9]))  # type: ignore[arg-type]  # four each
+        return View(values[0], tuple(values[1:5]), tuple(values[5:9]))
     if get_origin(hint) is tuple:
         return tuple(values)
     if isinstance(hint, type) and issubclass(hint, IntEnum):

@@ -17,6 +17,7 @@ from furiosa.isa.wire import from_wire, to_wire
 
 MAGIC = "ENF"
 VERSION = 1
+_KEYS = {"magic", "version", "checksum", "body"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class RunNpu:
 
 @dataclass(frozen=True, slots=True)
 class RunCpu:
-    """Run the ONNX model ``cpu_models[model]`` in ONNX Runtime; its graph inputs and outputs have the tensors' names."""
+    """Run the ONNX model ``cpu_models[model]`` in ONNX Runtime; its inputs and outputs have the tensors' names."""
 
     model: int
     inputs: tuple[str, ...]
@@ -163,10 +164,11 @@ def load(data: bytes, where: str | None = None) -> Enf:
     try:
         head: Any = msgpack.unpackb(data, max_bin_len=len(data))
     except Exception as error:  # msgpack raises many kinds for hostile bytes
-        raise EnfError(f"not a readable ENF file: {error or type(error).__name__}", where=where, hint=again) from None
-    if not isinstance(head, dict) or head.get("magic") != MAGIC or set(head) != {"magic", "version", "checksum", "body"}:
+        reason = str(error) or type(error).__name__
+        raise EnfError(f"not a readable ENF file: {reason}", where=where, hint=again) from None
+    if not isinstance(head, dict) or head.get("magic") != MAGIC or set(head) != _KEYS:
         raise EnfError("not an ENF file: its head is damaged or of another kind", where=where, hint=again)
-    if head["version"] != VERSION:
+    if head["version"] != VERSION or type(head["version"]) is not int:  # True is 1
         raise EnfError(f"ENF version {head['version']} cannot be read by this version, which reads {VERSION}",
                        where=where, hint=again)  # fmt: skip
     body = head["body"]

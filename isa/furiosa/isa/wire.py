@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def to_wire(value: Any) -> Any:
-    """``value`` as maps, lists, numbers, strings and bytes; a dataclass becomes a map that names its class in ``is``."""
+    """``value`` as maps, lists, numbers, strings and bytes; a dataclass is a map that names its class in ``is``."""
     if is_dataclass(value) and not isinstance(value, type):
         return {"is": type(value).__name__} | {f.name: to_wire(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Enum):
@@ -25,7 +25,7 @@ def to_wire(value: Any) -> Any:
 
 
 def from_wire(cls: type[T], data: Any, where: str = "") -> T:
-    """The ``cls`` that ``to_wire`` turned into ``data``. Raises ValueError naming the place of the first wrong value."""
+    """The ``cls`` that ``to_wire`` turned into ``data``. Raises ValueError naming the first wrong place."""
     value: T = _read(cls, data, where or cls.__name__)
     return value
 
