@@ -27,7 +27,7 @@ dev: $(READY) ## set up .venv: editable install with the development tools
 	@echo "ready: source $(BIN)/activate"
 
 bench: $(READY) ## run the benchmarks
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@$(BIN)/python benchmarks/run.py
 
 wheel: $(READY) ## build the wheel into dist
 	@rm -rf dist

@@ -1,6 +1,6 @@
 """How long the compiler takes, against `import onnx` and an ONNX Runtime session, and on ever longer chains.
 
-    python benchmarks/compile_time.py [--networks resnet50] [--operators 1000,10000] [--rounds 7] [--json] [--max-ratio 3]
+    python benchmarks/compile_time.py [--networks resnet50] [--operators 1000,10000] [--json] [--max-ratio 3]
 
 Each measurement is a fresh process that imports and works; the start of the interpreter itself is not counted.
 """
@@ -8,11 +8,12 @@ Each measurement is a fresh process that imports and works; the start of the int
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from networks import NAMES, chain, quantized
-from report import arguments, column, emit, names, spread, spread_columns
+from report import arguments, column, emit, spread, spread_columns
 from timing import Times, alternate, printed_seconds
 
 DEFAULT_NETWORKS = ("resnet50",)
@@ -47,7 +48,7 @@ def side_by_side(model: Path, rounds: int) -> dict[str, dict[str, Times]]:
         parts[name].append(printed_seconds(code, model))
         return [sum(parts[name][-1])]
 
-    totals = alternate({"ours": lambda: measure("ours", OURS), "peer": lambda: measure("peer", PEER)}, rounds)
+    totals = alternate({"ours": partial(measure, "ours", OURS), "peer": partial(measure, "peer", PEER)}, rounds)
     return {
         name: {**{part: Times(values) for part, values in zip(_PARTS, zip(*parts[name]))}, "both": totals[name]}
         for name in parts
@@ -74,13 +75,15 @@ def chain_rows(operators: list[int], folder: Path, rounds: int) -> list[dict[str
     def measure(model: Path) -> list[float]:
         return [printed_seconds(OURS, model)[1]]
 
-    models = {str(count): chain(count, folder) for count in operators}
-    times = alternate({name: lambda model=model: measure(model) for name, model in models.items()}, rounds)  # type: ignore[misc]
+    times = alternate({str(count): partial(measure, chain(count, folder)) for count in operators}, rounds)
+    seconds = {count: times[str(count)].median for count in operators}
+    shortest = min(operators)
     return [
         {
             "operators": count,
-            "seconds": times[str(count)].median,
-            "us_per_operator": times[str(count)].median / count * 1e6,
+            "seconds": seconds[count],
+            "us_per_operator": seconds[count] / count * 1e6,
+            "ratio": seconds[count] / count / (seconds[shortest] / shortest),
         }
         for count in operators
     ]
@@ -103,7 +106,10 @@ def main() -> int:
     tables = {
         "networks": ([column("network"), column("what"), *parts, *spread_columns(0)], rows),
         "chains": (
-            [column("operators"), column("seconds", digits=2), column("us_per_operator", "us per operator")],
+            [
+                *(column("operators"), column("seconds", digits=2), column("us_per_operator", "us per operator")),
+                column("ratio", "/ shortest", 2),
+            ],
             chains,
         ),
     }

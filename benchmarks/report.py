@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from furiosa.npu_sim.kernels import available
-from timing import Times, load
+from timing import Background, Times
 
 SCHEMA_VERSION = 1
 # What kernels for integers care about.
@@ -52,6 +52,7 @@ def arguments(
 ) -> argparse.ArgumentParser:
     """The options that benchmarks share; ``ratio`` says what ``--max-ratio`` limits."""
     parser = argparse.ArgumentParser(description=description)
+    parser.set_defaults(background=Background())
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     if networks:
         parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="models; default: build/bench")
@@ -93,11 +94,13 @@ def emit(benchmark: str, tables: Tables, ratios: Mapping[str, float], options: a
     """Print the results, with ratios of medians; the exit status: 1 when a ratio is above ``--max-ratio``."""
     most = getattr(options, "max_ratio", None)
     above = {name: ratio for name, ratio in ratios.items() if most is not None and ratio > most}
+    background = options.background.share()
     if options.json:
         result = {
             "schema_version": SCHEMA_VERSION,
             "benchmark": benchmark,
             "machine": machine(),
+            "background_share": background,
             **{name: [dict(row) for row in rows] for name, (_, rows) in tables.items()},
             "ratios": dict(ratios),
         }
@@ -105,6 +108,7 @@ def emit(benchmark: str, tables: Tables, ratios: Mapping[str, float], options: a
     else:
         print("\n\n".join(table(columns, rows) for columns, rows in tables.values()))
         print("".join(f"\n{name}: {ratio:.2f}" for name, ratio in ratios.items()))
+        print(f"other processes took {background:.0%} of the processors meanwhile")
     for name, ratio in above.items():
         print(f"{name}: {ratio:.2f} is above {most:g}", file=sys.stderr)
     return 1 if above else 0
@@ -130,7 +134,6 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "vector_units": [flag for flag in _VECTOR_UNITS if flag in flags],
         "cores": len(os.sched_getaffinity(0)),
-        "load_average": round(load(), 2),
         "system": platform.platform(),
         "python": platform.python_version(),
         "kernels": list(available()),

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from report import arguments, column, emit, spread, spread_columns
@@ -46,11 +47,9 @@ def main() -> int:
     processes[EMPTY] = [sys.executable, "-c", "pass"]
     with tempfile.TemporaryDirectory() as state:
         os.environ["FURIOSA_SIM_STATE_DIR"] = state
-        alternate({name: lambda words=words: [process_seconds(words)] for name, words in processes.items()}, 1)  # type: ignore[misc]
-        times = alternate(
-            {name: lambda words=words: [process_seconds(words)] for name, words in processes.items()},  # type: ignore[misc]
-            options.rounds,
-        )
+        measured = {name: partial(process_seconds, words) for name, words in processes.items()}
+        alternate(measured, 1)  # brings files into the computer's memory
+        times = alternate(measured, options.rounds)
     typer = times[TYPER].median
     rows = [{"process": name, **spread(each), "ratio": each.median / typer} for name, each in times.items()]
     columns = [column("process"), *spread_columns(), column("ratio", "/ import typer", 2)]

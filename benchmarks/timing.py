@@ -41,11 +41,11 @@ def alternate(contenders: Mapping[str, Callable[[], Sequence[float]]], rounds: i
     return {name: Times(tuple(values)) for name, values in seconds.items()}
 
 
-def process_seconds(command: Sequence[str | Path]) -> float:
-    """The time of a whole process, from its start to its end. Raises CalledProcessError when it fails."""
+def process_seconds(command: Sequence[str | Path]) -> list[float]:
+    """The time of one whole process, from its start to its end. Raises CalledProcessError when it fails."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    return time.perf_counter() - start
+    return [time.perf_counter() - start]
 
 
 def printed_seconds(code: str, *words: str | Path) -> list[float]:
@@ -54,6 +54,23 @@ def printed_seconds(code: str, *words: str | Path) -> list[float]:
     return [float(word) for word in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
 
 
-def load() -> float:
-    """How many processes ran or waited for a processor, on average, in the last minute."""
-    return os.getloadavg()[0]
+class Background:
+    """What everything but this process and its children takes of the processors, from construction on."""
+
+    def __init__(self) -> None:
+        self._all, self._busy, self._own = _processor_seconds()
+
+    def share(self) -> float:
+        """The share of all processors' time, 0 to 1. Above a few percent, runs on all processors suffer most."""
+        everything, busy, own = _processor_seconds()
+        elsewhere = (busy - self._busy) - (own - self._own)
+        return max(0.0, elsewhere) / max(everything - self._all, 1e-9)
+
+
+def _processor_seconds() -> tuple[float, float, float]:
+    """All processors' time since the computer started, the busy part of it (stolen time too), and our own part."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, idle, waiting, *rest = (int(word) for word in file.readline().split()[1:9])
+    second = os.sysconf("SC_CLK_TCK")
+    busy = user + nice + system + sum(rest)
+    return (busy + idle + waiting) / second, busy / second, sum(os.times()[:4])

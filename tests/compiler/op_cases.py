@@ -27,7 +27,7 @@ def case(name: str, *opsets: int) -> Callable[[Case], Case]:
 
 
 def conv(b: Builder, x: str, weights: tuple[int, ...], *, axis: int | None = 0, bias: bool = True, **attributes: Any) -> str:
-    w = b.weight(b.normal(*weights), axis)
+    w = b.weight(b.normal(*weights), axis if b.opset >= 13 else None)
     more = (b.bias(b.normal(weights[0]), x, w),) if bias else ()
     return b.op("Conv", x, w, *more, **attributes)
 

@@ -12,13 +12,16 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from furiosa.compiler import irfile
+from furiosa.compiler import irfile, specs
+from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.config import check_config
+from furiosa.compiler.graph import Graph
+from furiosa.compiler.limits import check_tensors
 from furiosa.compiler.module import Module
 from furiosa.compiler.pipeline import LAYERS, Progress, Run, Source
 from furiosa.isa import enf
-from furiosa.isa.errors import ModelError, OptionError, UnsupportedError
-from furiosa.isa.target import DEFAULT
+from furiosa.isa.errors import FuriosaError, InternalError, ModelError, OptionError, UnsupportedError
+from furiosa.isa.target import DEFAULT, Target
 from furiosa.isa.target import target as find_target
 
 
@@ -66,11 +69,16 @@ def compile_model(
     if layer in LAYERS[LAYERS.index(target_ir) :]:
         raise OptionError(f"`{source.where}` is a `{layer}` already and cannot become a `{target_ir}`",
                           hint="compile the model itself")  # fmt: skip
-    value = source if layer == "onnx" else _load(source, npu.name)
+    value = source if layer == "onnx" else _load(source, npu)
     run = Run(npu, progress or (lambda _: None))
-    with _no_cycle_search():
-        value = run.compile(value, layer, target_ir)
-    data = enf.dump(value) if isinstance(value, enf.Enf) else irfile.dump(target_ir, value)
+    try:
+        with _no_cycle_search():
+            value = run.compile(value, layer, target_ir)
+            data = enf.dump(value) if isinstance(value, enf.Enf) else irfile.dump(target_ir, value)
+    except InternalError as error:
+        raise _blamed(error, source, layer) from error
+    except OverflowError:  # only a text can hold such a number
+        raise _inconsistent(layer, "a number takes more than 64 bits", source.where) from None
     report = json.loads(value.report) if isinstance(value, enf.Enf) else {}
     run.progress(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
     return Compiled(data, report, run.layers)
@@ -115,13 +123,36 @@ def _read(model: str | PathLike[str] | bytes, batch_size: int) -> Source:
         raise ModelError(f"cannot read the model `{path}`: {error.strerror}", hint=hint) from None
 
 
-def _load(source: Source, target: str) -> Any:
+def _blamed(error: InternalError, source: Source, layer: str) -> FuriosaError:
+    """Who has to act when a pass failed: the author of a file that is at fault, or we."""
+    if layer in LAYERS:
+        return _inconsistent(layer, error.message, source.where)
+    from furiosa.compiler.frontend.diagnosis import fault
+
+    found = fault(source)
+    return error if found is None else found
+
+
+def _inconsistent(layer: str, fault: str, where: str) -> ModelError:
+    """The error for an IR file that can be read but says something impossible; people may have edited it."""
+    return ModelError(f"the {layer} is not consistent: {fault}", where=where,
+                      hint="write it again with `furiosa-compiler --target-ir`")  # fmt: skip
+
+
+def _load(source: Source, target: Target) -> Any:
     """The model in an IR file; its batch size is settled, and from the GIR on its target too."""
     value = irfile.load(source.data, source.where)
+    graph = value.graph if isinstance(value, Clusters) else value
+    if isinstance(graph, Graph):
+        layer = irfile.layer_of(source.data)
+        check_tensors(graph, target)
+        fault = specs.broken(graph, specs.DFG if layer == "dfg" else specs.LDFG)
+        if fault:
+            raise _inconsistent(str(layer), fault, source.where)
     if source.batch_size != 1:
         raise OptionError("the batch size of an IR file is settled already", where=source.where,
                           hint="compile the model itself with the batch size")  # fmt: skip
-    if isinstance(value, Module) and value.target != target:
-        raise OptionError(f"the file is for `{value.target}`, not for `{target}`", where=source.where,
+    if isinstance(value, Module) and value.target != target.name:
+        raise OptionError(f"the file is for `{value.target}`, not for `{target.name}`", where=source.where,
                           hint=f"add `--target-npu {value.target}`, or compile the model itself")  # fmt: skip
     return value

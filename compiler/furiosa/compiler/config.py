@@ -43,12 +43,18 @@ def read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        value = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OptionError(f"cannot read the compiler config `{path}`: {error}",
-                          hint="it must be a YAML mapping of option names to values") from None  # fmt: skip
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise _unreadable(path, " ".join(str(error).split())) from None
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise OptionError(f"the compiler config `{path}` is no mapping", hint="write `option: value` lines")
     return value
+
+
+def _unreadable(path: Path, reason: str | None) -> OptionError:
+    return OptionError(f"cannot read the compiler config `{path}`: {reason}",
+                       hint="it must be a YAML mapping of option names to values")  # fmt: skip

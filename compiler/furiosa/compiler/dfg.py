@@ -12,12 +12,13 @@ from math import inf
 
 import numpy as np
 
-from furiosa.compiler.frontend.node import Affine
-from furiosa.compiler.graph import Array, Graph, Op, Quant, Reason, TensorType, const, rebuild, with_inputs
-from furiosa.compiler.ops import BY_ONNX, OPS, OpDef, functions
+from furiosa.compiler.graph import Array, Graph, Op, Quant, Reason, const, rebuild, with_inputs
+from furiosa.compiler.ops import BY_ONNX, OPS, OpDef, functions, qlinear
 from furiosa.compiler.ops.functions import Chain, Function
 from furiosa.compiler.ops.layout import affine
+from furiosa.compiler.ops.movement import padding_code
 from furiosa.compiler.ops.table import Refusal, Unit, integer_range, refuse
+from furiosa.compiler.quantization import moves_integers
 from furiosa.isa import arithmetic
 from furiosa.isa.dtypes import DType
 
@@ -28,15 +29,18 @@ _QUANTIZE_HINT = "quantize the operator's inputs and its result (QDQ form)"
 def absorb_quantization(graph: Graph) -> Graph:
     """Q(op(DQ(x), ...)) becomes one integer op; what cannot keeps its float form, with the reason."""
     reasons: dict[str, Reason] = {}
+    several = {op.inputs[0].name for op in graph if op.kind == "project"}
 
     def change(op: Op, inputs: tuple[Op, ...]) -> Op:
         op = with_inputs(op, inputs)
         if op.kind == "dequantize":
             return _sink_dequantize(op)
-        if op.kind != "quantize" or not op.type.dtype.quantized or op.attrs.quant.axis is not None:
-            return _raise_dequantize(op) or op
         try:
-            return _Absorber(op).absorb(op.inputs[0], (), 0)
+            if op.kind == "onnx":
+                integer = None if op.name in several else _integer_form(op)
+                return _absorbed(op, integer) if integer is not None else _raise_dequantize(op) or op
+            whole = op.kind == "quantize" and op.type.dtype.quantized and op.attrs.quant.axis is None
+            return _Absorber(op).absorb(op.inputs[0], ()) if whole else op
         except Refusal as refusal:
             culprit = getattr(refusal, "node", None) or op.inputs[0].node
             reasons.setdefault(culprit, refusal.reason)
@@ -50,6 +54,28 @@ def _with_reason(op: Op, reasons: dict[str, Reason]) -> Op:
     return replace(op, cpu=reasons[op.node]) if op.kind == "onnx" and op.node in reasons else op
 
 
+def _integer_form(op: Op) -> Op | None:
+    """The ``quantize`` op of a model's node that computes on integers; None for other nodes. Raises Refusal."""
+    expanded = qlinear.expand(op)
+    if expanded is not None or not moves_integers(op) or op.type.quant is None:
+        return expanded
+    quant, inputs = op.type.per_tensor(), list(op.inputs)
+    count = len(inputs) if op.attrs.op_type == "Concat" else 1
+    if op.attrs.op_type == "Pad":
+        raw_zero = const(f"{op.name}:zero", np.zeros((), op.type.dtype.numpy_name))
+        value = inputs[2] if len(inputs) > 2 and inputs[2].kind != "absent" else raw_zero
+        inputs[2:3] = [qlinear.dequantized(value, quant, f"{op.name}:value", op.node)]
+    for i in range(count):
+        inputs[i] = qlinear.dequantized(inputs[i], quant, f"{op.name}:operand{i}", op.node)
+    return qlinear.quantized(op, op.attrs.op_type, tuple(inputs), quant)
+
+
+def _absorbed(op: Op, integer: Op) -> Op:
+    """The NPU's op for a node in its integer form; it stands for the node as the model has it. Raises Refusal."""
+    done = _Absorber(integer, integer_kernel=True).absorb(integer.inputs[0], ())
+    return replace(done, sources=op.sources) if done.name == op.name else done
+
+
 def _sink_dequantize(op: Op) -> Op:
     """A dequantized constant keeps its integers, with the quantization in the type; float readers get it folded."""
     x = op.inputs[0]
@@ -61,36 +87,45 @@ def _sink_dequantize(op: Op) -> Op:
 
 def _raise_dequantize(op: Op) -> Op | None:
     """move(DQ(x)) is DQ(move(x)): elements that only move need no float form, even when nothing quantizes them again."""
-    if op.kind != "onnx" or len(op.inputs) < 1 or op.type.dtype is not DType.F32:
+    row = BY_ONNX.get(op.attrs.op_type) if op.attrs.domain == "" else None
+    if row is None or not row.moves_data or row.name == "concat" or op.type.dtype is not DType.F32:
         return None
-    row = BY_ONNX.get(op.attrs.op_type)
     x = op.inputs[0]
-    if row is None or row.name not in ("reshape", "transpose") or x.kind != "dequantize" or x.inputs[0].kind == "const":
+    if x.kind != "dequantize" or x.inputs[0].kind == "const" or x.inputs[0].type.quant != x.attrs.quant:
         return None
-    if not x.type.dtype.quantized and (x.attrs.quant.axis is not None or not x.inputs[0].type.dtype.quantized):
+    stored = replace(op.type, dtype=x.inputs[0].type.dtype, quant=x.attrs.quant)
+    if not stored.dtype.quantized or x.attrs.quant.axis is not None:
         return None
-    quantized = Op("quantize", (op,), x.attrs, replace(op.type, dtype=x.inputs[0].type.dtype, quant=x.attrs.quant),
-                   f"{op.name}:integers", op.node)  # fmt: skip
+    quantized = Op("quantize", (op,), x.attrs, stored, f"{op.name}:integers", op.node)
     try:
-        moved = _Absorber(quantized).absorb(op, (), 0)
+        moved = _Absorber(quantized).absorb(op, ())
     except Refusal:
+        return None
+    if moved.kind == "pad" and real_values(const("", np.array(padding_code(moved)), stored.quant)) != moved.attrs.value:
         return None
     return replace(x, inputs=(moved,), type=op.type, name=op.name)
 
 
 class _Absorber:
-    """Builds the integer ops for one ``quantize`` op."""
+    """Builds the integer ops for one ``quantize`` op; ``integer_kernel``: the model's node computes on integers itself."""
 
-    def __init__(self, quantize: Op) -> None:
+    def __init__(self, quantize: Op, integer_kernel: bool = False) -> None:
         self.quantize = quantize
         self.to = quantize.type
+        self.integer_kernel = integer_kernel
         self.count = 0
+        self.done: dict[tuple[Op, tuple[Function, ...]], Op] = {}
 
-    def absorb(self, x: Op, chain: tuple[Function, ...], depth: int) -> Op:
+    def absorb(self, x: Op, chain: tuple[Function, ...], depth: int = 0) -> Op:
         """The integer op whose value is quantize(chain(x)); ``x`` is float. Raises Refusal when there is none."""
+        if (x, chain) not in self.done:
+            self.done[x, chain] = self._absorb(x, chain, depth)
+        return self.done[x, chain]
+
+    def _absorb(self, x: Op, chain: tuple[Function, ...], depth: int) -> Op:
         functions_found: list[Function] = []
         sources: list[tuple[str, str]] = []
-        while x.kind == "onnx" and len(functions_found) < 10_000:
+        while x.kind == "onnx":
             function = functions.read(x.attrs, x.inputs)
             if function is None:
                 break
@@ -116,6 +151,9 @@ class _Absorber:
             return self._leaf(const(x.name, real_values(integers)), chain)
         if not chain and (integers.type.quant, integers.type.dtype) == (self.to.quant, self.to.dtype):
             return integers
+        if not integers.type.dtype.quantized or integers.type.quant is None or integers.type.quant.axis is not None:
+            raise refuse("not_quantized", "the inputs must be int8 or uint8 with one scale",
+                         integers.type.dtype.numpy_name, "int8 or uint8", _QUANTIZE_HINT)  # fmt: skip
         kind = replace(self.to, shape=integers.type.shape)
         op = Op("function", (integers,), Chain(chain), kind, self._name(), self.quantize.node or x.node)
         return _checked(OPS["function"], op)
@@ -139,7 +177,7 @@ class _Absorber:
         moved = tuple(self.absorb(v, chain, depth + 1) for v in x.inputs[:data])
         if moved[0].kind == "const" and row.name in ("reshape", "transpose"):
             return _moved_constant(moved[0], x, name)
-        rest = tuple(None if v.kind == "absent" else v for v in x.inputs[data:])
+        rest = tuple(None if v.kind == "absent" else operand(v) for v in x.inputs[data:])
         if row.name == "pad" and chain:
             raise refuse("activation", "a function after Pad needs a quantization in between", chain[0][0])
         lo, hi = integer_range(self.to.dtype)
@@ -152,15 +190,31 @@ class _Absorber:
         if bounds is None:
             raise refuse("activation", "a function after this operator needs a quantization in between",
                          chain[0][0], "Relu or Clip", _QUANTIZE_HINT)  # fmt: skip
-        inputs, summed, sources = x.inputs, None, ()
+        node, inputs, summed, sources = x.attrs, x.inputs, None, ()
         if row.name in ("average_pool2d", "global_average_pool"):
             inputs, summed, sources = _summands(x)
+        product = _biased_product(x) if row.name == "add" else None
+        if product is not None:
+            node, inputs, sources = product.attrs, product.inputs, x.sources
+            row = OPS["matmul"]
         unit = Unit(
-            x.attrs, tuple(None if v.kind == "absent" else operand(v) for v in inputs),
+            node, tuple(None if v.kind == "absent" else operand(v) for v in inputs),
             replace(self.to, shape=x.type.shape), self._name(), *bounds, clamped=bounds != whole, summed=summed,
+            integer_kernel=self.integer_kernel,
         )  # fmt: skip
-        op = row.build(unit)
-        return _checked(row, replace(op, sources=sources + op.sources))
+        op = _checked(OPS[(built := row.build(unit)).kind], built)
+        return replace(op, sources=op.sources + sources if product is not None else sources + op.sources)
+
+
+def _biased_product(add: Op) -> Op | None:
+    """The MatMul with a third operand, the bias, when ``add`` adds a constant row to an unquantized MatMul."""
+    for product, bias in (add.inputs, add.inputs[::-1]) if len(add.inputs) == 2 else ():
+        plain = product.kind == "onnx" and product.attrs.op_type == "MatMul" and product.attrs.domain == ""
+        if not plain or add.type.shape != product.type.shape or operand(bias).kind != "const":
+            continue
+        if bias.type.size in (1, add.type.shape[-1]) and bias.type.shape[-1:] in ((), (1,), add.type.shape[-1:]):
+            return replace(product, inputs=(*product.inputs, bias))
+    return None
 
 
 def _summands(pool: Op) -> tuple[tuple[Op, ...], float | None, tuple[tuple[str, str], ...]]:
@@ -220,44 +274,3 @@ def real_values(op: Op) -> Array:
     zero = np.asarray(quant.zero_point, np.int64).reshape(shape) if quant.axis is not None else quant.zero_point[0]
     scale = np.asarray(quant.scale, np.float32).reshape(shape) if quant.axis is not None else np.float32(quant.scale[0])
     return np.asarray((op.value.astype(np.int64) - zero).astype(np.float32) * scale)
-
-
-def type_inputs(graph: Graph) -> Graph:
-    """An int8 or uint8 input of the model gets the quantization that its first DequantizeLinear gives it."""
-    quants: dict[str, Quant] = {}
-    for op in graph:
-        if op.kind == "dequantize" and op.inputs[0].kind == "input":
-            quants.setdefault(op.inputs[0].name, op.attrs.quant)
-
-    def change(op: Op, inputs: tuple[Op, ...]) -> Op:
-        if op.kind == "input" and op.name in quants:
-            return replace(op, type=replace(op.type, quant=quants[op.name]))
-        return with_inputs(op, inputs)
-
-    return rebuild(graph, change)
-
-
-def store_unsigned(graph: Graph) -> Graph:
-    """An int8 tensor with one reader is stored as uint8, zero point + 128, as ONNX Runtime does on x86.
-
-    The values it stands for are the same; element-wise sums and means round by the stored integers.
-    """
-    uses: dict[Op, int] = {}
-    for op in graph:
-        for x in op.inputs:
-            uses[x] = uses.get(x, 0) + 1
-    shifted: set[str] = set()
-
-    def change(op: Op, inputs: tuple[Op, ...]) -> Op:
-        if op.kind == "dequantize" and inputs[0].name in shifted:
-            return replace(op, inputs=inputs, attrs=replace(op.attrs, quant=inputs[0].type.quant))
-        inner = op.kind in OPS or op.kind == "quantize"
-        if not inner or op.type.dtype is not DType.I8 or uses.get(op) != 1 or op in graph.outputs:
-            return with_inputs(op, inputs)
-        shifted.add(op.name)
-        quant = Quant(op.type.per_tensor().scale, (op.type.zero + 128,))
-        bounds = {"lo": op.attrs.lo + 128, "hi": op.attrs.hi + 128} if hasattr(op.attrs, "lo") else {}
-        attrs = Affine(quant) if op.kind == "quantize" else replace(op.attrs, **bounds)
-        return replace(op, inputs=inputs, attrs=attrs, type=TensorType(op.type.shape, DType.U8, quant))
-
-    return rebuild(graph, change)

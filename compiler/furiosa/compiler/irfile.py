@@ -1,7 +1,7 @@
 """IR files: a layer's text with the bytes of its constants behind it. Any layer can be written and be a SOURCE again.
 
-The first line is ``furiosa-ir dfg 1 <bytes of constants> <their sha256>``; then come the head, ``graph GraphHead(...)``,
-and the ops, ``%0 = input() : f32[1,3,224,224] Rest(...)``.
+The first line is ``furiosa-ir dfg 1 <bytes of constants> <their sha256>``; then come the head,
+``graph GraphHead(...)``, and the ops, ``%0 = input() : f32[1,3,224,224] Rest(...)``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def load(data: bytes, where: str) -> Any:
     except UnicodeDecodeError:
         raise ModelError("the text of the IR file is damaged", where=where, hint=again) from None
     try:
-        return _parsed(layer, body, blob)
+        return _parsed(layer, "\n" + body, blob)  # so that lines count from the file's first
     except ModelError as error:
         place = f"{where}, {error.where}" if error.where else where
         raise ModelError(error.message, where=place, hint=error.hint) from None
@@ -71,5 +71,5 @@ def load(data: bytes, where: str) -> Any:
 def _parsed(layer: str, body: str, blob: bytes) -> Any:
     if layer not in GRAPH_LAYERS:
         return text.parse_module(body, blob, layer)
-    graph = text.parse_graph("\n".join(x for x in body.split("\n") if not x.startswith("#")), blob)
+    graph = text.parse_graph(body, blob)
     return cluster(graph) if layer == "cdfg" else graph

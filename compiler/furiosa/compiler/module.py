@@ -12,6 +12,7 @@ from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.cpu_model import to_onnx
 from furiosa.compiler.gir.program import Gir
 from furiosa.compiler.graph import Op
+from furiosa.compiler.limits import check_program
 from furiosa.compiler.lir.program import Lir
 from furiosa.compiler.lowlevel import KINDS
 from furiosa.compiler.ops.layout import nchw
@@ -59,7 +60,7 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
         reads, writes = tuple(map(name, cluster.inputs)), tuple(map(name, cluster.outputs))
         if cluster.device == "npu":
             steps.append(enf.RunNpu(len(programs), reads, writes))
-            programs.append(gir.build(cluster, target))
+            programs.append(check_program(gir.build(cluster, target), target))
         elif cluster.device == "cpu":
             steps.append(enf.RunCpu(len(cpu_models), reads, writes))
             cpu_models.append(to_onnx(_renamed(cluster, names)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from furiosa.compiler import cdfg, dfg, irfile, ldfg, module, specs
+from furiosa.compiler import cdfg, dfg, irfile, ldfg, limits, module, quantization, specs
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.specs import Spec
 from furiosa.isa import env
@@ -59,9 +59,11 @@ def _import(source: Source, _: Target) -> Graph:
 STAGES: tuple[Stage, ...] = (
     Stage("dfg", (
         Pass(_import, "import"),                       # framework-free, checked, shapes static, constants folded
-        _graph(dfg.type_inputs, ()),                   # integers that enter the model get their scale
+        Pass(limits.check_tensors, "check_tensors"),   # nothing later takes time or memory without bound
+        _graph(quantization.type_integers, ()),        # integers get their scale, wherever it is stated
+        _graph(quantization.merge_pairs, ()),          # the scales that ONNX Runtime rounds by
+        _graph(quantization.store_unsigned, ()),       # and the element types
         _graph(dfg.absorb_quantization, specs.DFG),    # after this, quantization is a matter of types
-        _graph(dfg.store_unsigned, specs.DFG),         # the element types that ONNX Runtime rounds by
     )),
     Stage("ldfg", (
         _graph(ldfg.split, specs.DFG, "Splitting graph(LAS)"),    # after this, nobody asks where an op runs

@@ -27,13 +27,16 @@ class Data:
     size: int
 
 
+_NONE = Attrs()
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """What follows an op's kind, inputs and type on its line."""
 
     name: str
     node: str = ""
-    attrs: Any = Attrs()
+    attrs: Any = _NONE
     quant: Quant | None = None
     sources: tuple[tuple[str, str], ...] = ()
     cpu: Reason | None = None
@@ -64,7 +67,7 @@ class ModuleHead:
 
 _ATTRS = (
     Attrs, Affine, OnnxNode, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain, movement.Concat,
-    movement.Pad, movement.Transpose, normalization.BatchNorm, normalization.Softmax, pool.Pool, pool.GlobalPool,
+    movement.Pad, movement.Transpose, normalization.ChannelAffine, normalization.Softmax, pool.Pool, pool.GlobalPool,
 )  # fmt: skip
 _LOWLEVEL = (
     lowlevel.Conv, lowlevel.Pool, lowlevel.AddPool, lowlevel.Binary, lowlevel.Concat, lowlevel.Pad, lowlevel.Slice,
@@ -102,14 +105,19 @@ def parse_graph(text: str, data: bytes) -> Graph:
     ops: list[Op] = []
     head: GraphHead | None = None
     try:
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.startswith("graph "):
+        for line in text.split("\n"):
+            number += 1
+            if line.startswith("graph ") and head is None:
                 head = records.read(line.removeprefix("graph "), {"GraphHead": GraphHead})
-            elif line.strip():
+            elif line.strip() and not line.startswith("#"):
                 ops.append(_parse_op(line, ops, data))
         if head is None:
             raise Unreadable("there is no `graph` line")
+        if min(head.inputs + head.outputs, default=0) < 0 or len(head.outputs) != len(head.output_names):
+            raise Unreadable("its outputs or inputs are not numbered and named one by one")
         inputs, outputs = tuple(ops[i] for i in head.inputs), tuple(ops[i] for i in head.outputs)
+        if any(op.kind != "input" for op in inputs):
+            raise Unreadable("an input of the graph is no `input`")
     except (Unreadable, IndexError, ValueError, KeyError) as why:
         raise bad_line("graph", number, line, why) from None
     return Graph(head.name, inputs, outputs, head.output_names, head.batch_size)
@@ -163,7 +171,8 @@ def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
     tensors, steps, models, parsed = [], [], [], []
     number, line = 0, ""
     try:
-        for number, line in enumerate(top.splitlines(), 1):
+        for line in top.split("\n"):
+            number += 1
             word, _, rest = line.partition(" ")
             if word == "module":
                 head = records.read(rest, {"ModuleHead": ModuleHead})
@@ -175,9 +184,12 @@ def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
                 steps.append(records.read(rest, _STEPS))
             elif word == "cpu_model":
                 models.append(_bytes(rest, data))
+            elif word:
+                raise Unreadable(f"`{word}` is not expected here")
         for program in programs:
             line, _, body = program.partition("\n")
-            parsed.append(parse(body, _bytes(line, data)))
+            parsed.append(parse("\n" * number + body, _bytes(line, data)))
+            number += body.count("\n") + 1
         if head is None:
             raise Unreadable("there is no `module` line")
     except (Unreadable, ValueError) as why:

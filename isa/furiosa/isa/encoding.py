@@ -32,9 +32,14 @@ class Layout:
         return self.body.size // 4
 
 
-@cache
-def layout(cls: type) -> Layout:
+def layout(cls: type[Instruction]) -> Layout:
     """The layout of an instruction class, from its type annotations."""
+    return _layout(cls.opcode)
+
+
+@cache
+def _layout(opcode: int) -> Layout:
+    cls = INSTRUCTIONS[opcode]
     hints = get_type_hints(cls, include_extras=True)
     codes, parts = "<", []
     for field in fields(cls):
@@ -80,7 +85,7 @@ def encode(instructions: Iterable[Instruction]) -> bytes:
     """The program as bytes."""
     out = bytearray()
     for inst in instructions:
-        shape = layout(type(inst))
+        shape = _layout(inst.opcode)
         words = [word for name, _, _ in shape.fields for word in _flatten(getattr(inst, name))]
         out += _HEADER.pack(inst.opcode, shape.words, len(inst.waits))
         out += shape.body.pack(*words)
@@ -112,7 +117,7 @@ def _decode_one(code: bytes, at: int) -> tuple[Instruction, int]:
     if opcode not in INSTRUCTIONS:
         raise ValueError(f"opcode {opcode:#x} is unknown")
     cls = INSTRUCTIONS[opcode]
-    shape = layout(cls)
+    shape = _layout(opcode)
     if words != shape.words or not 0 <= waits <= len(code):
         raise ValueError(f"`{cls.__name__}` has a body of {words} words and {waits} waits")
     at += _HEADER.size

@@ -99,28 +99,28 @@ def _stage(place: str, data: bytes, stack: ExitStack) -> str:
     try:
         _write_nameless(temporary, place, data)
     except (OSError, AttributeError):  # not on every system and file system
-        _write(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE), place, data).close()
+        with _opened(temporary, os.O_CREAT | os.O_EXCL) as file:
+            _fill(file, place, data)
     return temporary
 
 
 def _write_nameless(temporary: str, place: str, data: bytes) -> None:
     """Give the file its name when it is whole: a process that is killed while it writes leaves nothing."""
-    with _write(os.open(os.path.dirname(place), os.O_TMPFILE | os.O_WRONLY, _MODE), place, data) as file:
+    with _opened(os.path.dirname(place), os.O_TMPFILE) as file:
+        _fill(file, place, data)
         descriptor = file.fileno()
         os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor)  # with it, the link is followed
 
 
-def _write(descriptor: int, place: str, data: bytes) -> BinaryIO:
-    file = open(descriptor, "wb")  # the callers close it, and so does an error
-    try:
-        file.write(data)
-        file.flush()
-        if os.path.exists(place):
-            os.fchmod(descriptor, stat.S_IMODE(os.stat(place).st_mode))
-    except BaseException:
-        file.close()
-        raise
-    return file
+def _opened(path: str, flags: int) -> BinaryIO:
+    return os.fdopen(os.open(path, flags | os.O_WRONLY, _MODE), "wb")
+
+
+def _fill(file: BinaryIO, place: str, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    if os.path.exists(place):
+        os.fchmod(file.fileno(), stat.S_IMODE(os.stat(place).st_mode))
 
 
 def _remove(path: str) -> None:

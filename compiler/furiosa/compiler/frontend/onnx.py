@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ import onnx
 from onnx import numpy_helper
 
 from furiosa.compiler.frontend.fold import fold
+from furiosa.compiler.frontend.modelfile import first_line, read
 from furiosa.compiler.frontend.node import ELEMENT, Affine, OnnxNode, Project, named
+from furiosa.compiler.frontend.types import DTYPES, STRIP_BYTES, infer, multiply_targets, static_input, tensor_type
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, TensorType, const
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import FuriosaError, ModelError, UnsupportedError
 
-_STRIP_BYTES = 1024
-_DTYPES = {number: dtype for dtype, number in ELEMENT.items()}
 ABSENT = Op("absent", (), Attrs(), TensorType((0,), DType.F32), "")
 
 
@@ -28,135 +27,13 @@ def import_onnx(data: bytes, where: str, batch_size: int = 1, folder: Path | Non
     ``where`` names the file in errors; ``folder`` is where external weights lie. Raises ModelError for a damaged,
     inconsistent or dynamic model and UnsupportedError for a valid one that cannot be handled.
     """
-    model = _parse(data, where)
-    _load_external(model, where, folder)
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+    model = read(data, where, folder)
     if batch_size > 1:
-        _multiply_targets(model, batch_size)
+        multiply_targets(model, batch_size)
     initializers = {t.name: t for t in model.graph.initializer}
-    inputs = [_static_input(value, where, batch_size) for value in model.graph.input if value.name not in initializers]
-    types = _infer(model, inputs, initializers, where, batch_size)
-    return _Builder(model, types, inputs, initializers, batch_size).build()
-
-
-def _parse(data: bytes, where: str) -> onnx.ModelProto:
-    hint = "export the model again; a valid file passes `onnx.checker.check_model`"
-    if not data:
-        raise ModelError("the model file is empty", where=where, hint=hint)
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
-    except Exception:  # protobuf has several classes for the same fact
-        raise ModelError("not an ONNX model: the file is damaged or of another kind", where=where, hint=hint) from None
-    if not model.graph.node and not model.graph.output:
-        raise ModelError("not an ONNX model: there is no graph in it", where=where, hint=hint)
-    return model
-
-
-def _load_external(model: onnx.ModelProto, where: str, folder: Path | None) -> None:
-    external = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
-    if not external:
-        return
-    if folder is None:
-        raise ModelError(f"initializer `{external[0]}` lies outside the file", where=where,
-                         hint="give the model as a path, so that the files beside it can be read")  # fmt: skip
-    try:
-        onnx.load_external_data_for_model(model, str(folder))
-    except Exception as error:
-        raise ModelError(f"cannot read the external data of the model: {error}", where=where,
-                         hint="keep the data files beside the model file") from None  # fmt: skip
-
-
-def _static_input(value: onnx.ValueInfoProto, where: str, batch_size: int) -> onnx.ValueInfoProto:
-    """The graph input with the batch size applied."""
-    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-        raise ModelError(f"input `{value.name}` has no tensor type with a shape", where=where,
-                         hint="give every input a static shape when exporting")  # fmt: skip
-    new = onnx.ValueInfoProto()
-    new.CopyFrom(value)
-    for axis, dim in enumerate(new.type.tensor_type.shape.dim):
-        if not dim.HasField("dim_value") or dim.dim_value < 1:
-            found = f"`{dim.dim_param}`" if dim.dim_param else str(dim.dim_value if dim.HasField("dim_value") else "?")
-            raise ModelError(
-                f"the static shape of tensor `{value.name}` contains an unsupported dimension value: {found}",
-                where=f"{where}, axis {axis} of input `{value.name}`",
-                hint="fix the shape, e.g. with `python -m onnxruntime.tools.make_dynamic_shape_fixed`",
-            )
-        if axis == 0:
-            dim.dim_value *= batch_size
-    return new
-
-
-def _infer(
-    model: onnx.ModelProto,
-    inputs: list[onnx.ValueInfoProto],
-    initializers: dict[str, onnx.TensorProto],
-    where: str,
-    batch_size: int,
-) -> dict[str, TensorType]:
-    """The type of every tensor, from ONNX's checker and shape inference on the model without its large weights."""
-    light = onnx.ModelProto(ir_version=max(model.ir_version, 4))
-    light.opset_import.extend(model.opset_import)
-    light.functions.extend(model.functions)
-    graph = light.graph
-    graph.name = model.graph.name or "graph"
-    graph.node.extend(model.graph.node)
-    graph.input.extend(inputs)
-    graph.output.extend(model.graph.output)
-    for name, tensor in initializers.items():
-        if len(tensor.raw_data) > _STRIP_BYTES:
-            graph.input.append(onnx.helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
-        else:
-            graph.initializer.append(tensor)
-    try:
-        onnx.checker.check_model(light)
-        if batch_size > 1:
-            _forget_batch(graph)
-        typed = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
-    except Exception as error:
-        raise ModelError(
-            f"the model is not valid ONNX: {_first_line(error)}", where=where,
-            hint="check it with `onnx.checker.check_model(path, full_check=True)`"
-            if batch_size == 1 else f"a batch size of {batch_size} may not suit its fixed shapes; try 1",
-        ) from None  # fmt: skip
-    values: Iterable[onnx.ValueInfoProto] = [*typed.input, *typed.value_info, *typed.output]
-    return {value.name: found for value in values if (found := _type(value)) is not None}
-
-
-def _forget_batch(graph: onnx.GraphProto) -> None:
-    """Let shapes follow from the inputs: those of the batch size 1 that the file records are dropped."""
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
-    del graph.value_info[:]
-
-
-def _multiply_targets(model: onnx.ModelProto, batch_size: int) -> None:
-    """Fixed first dimensions in the targets of Reshape nodes grow with the batch."""
-    graph = model.graph
-    values = {t.name: t for t in graph.initializer}
-    values |= {n.output[0]: n.attribute[0].t for n in graph.node if n.op_type == "Constant" and n.attribute[0].HasField("t")}
-    for index, node in enumerate(graph.node):
-        if node.op_type != "Reshape" or node.input[1] not in values or node.input[0] in values:
-            continue
-        target = numpy_helper.to_array(values[node.input[1]]).copy()
-        if target.size and target[0] > 0:
-            target[0] *= batch_size
-            node.input[1] = f"{node.input[1]}:batch{index}"
-            graph.initializer.append(numpy_helper.from_array(target, node.input[1]))
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _type(value: onnx.ValueInfoProto) -> TensorType | None:
-    tensor = value.type.tensor_type
-    if tensor.elem_type not in _DTYPES:
-        return None
-    shape = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim)
-    return TensorType(shape if tensor.HasField("shape") else (-1,), _DTYPES[tensor.elem_type])
+    inputs = [static_input(value, where, batch_size) for value in model.graph.input if value.name not in initializers]
+    types = infer(model, inputs, where, batch_size)
+    return _Builder(model, types, inputs, initializers, where, batch_size).build()
 
 
 @dataclass
@@ -167,10 +44,12 @@ class _Builder:
     types: dict[str, TensorType]
     inputs: list[onnx.ValueInfoProto]
     initializers: dict[str, onnx.TensorProto]
+    where: str
     batch_size: int
 
     def build(self) -> Graph:
         self.ops: dict[str, Op] = {"": ABSENT}
+        self.node_names: set[str] = set()
         self.opsets = {item.domain: item.version for item in self.model.opset_import}
         for value in self.inputs:
             self.ops[value.name] = Op("input", (), Attrs(), self.types[value.name], value.name)
@@ -182,8 +61,8 @@ class _Builder:
             except FuriosaError:
                 raise
             except Exception as error:
-                raise UnsupportedError(f"operator `{proto.op_type}` cannot be imported: {_first_line(error)}",
-                                       where=f"node `{proto.name or proto.op_type}`") from error  # fmt: skip
+                raise UnsupportedError(f"operator `{proto.op_type}` cannot be imported: {first_line(error)}",
+                                       where=f"{self.where}, node `{proto.name or proto.op_type}`") from error  # fmt: skip
         names = tuple(value.name for value in self.model.graph.output)
         self._name_outputs(names)
         inputs = tuple(self.ops[value.name] for value in self.inputs)
@@ -204,15 +83,24 @@ class _Builder:
         """The op that gives this tensor; initializers become constants when they are first needed."""
         if name not in self.ops:
             tensor = self.initializers[name]
-            if tensor.data_type not in _DTYPES:
-                raise UnsupportedError(f"initializer `{name}` has an element type that is not supported")
-            self.ops[name] = const(name, numpy_helper.to_array(tensor))
+            if tensor.data_type not in DTYPES:
+                raise UnsupportedError(
+                    f"initializer `{name}` has elements of a type that is not supported",
+                    where=self.where, hint=f"use one of {', '.join(d.numpy_name for d in DType)}",
+                )  # fmt: skip
+            try:
+                self.ops[name] = const(name, numpy_helper.to_array(tensor))
+            except ValueError as error:
+                raise ModelError(f"initializer `{name}` is damaged: {first_line(error)}", where=self.where,
+                                 hint="export the model again") from None  # fmt: skip
         return self.ops[name]
 
     def add(self, proto: onnx.NodeProto, default_name: str) -> None:
         inputs = tuple(self.find(name) for name in proto.input)
         captured = tuple(self.find(name) for name in _captured(proto) if name in self.ops or name in self.initializers)
-        node = OnnxNode.of(proto, proto.name or default_name, self.opsets.get(proto.domain, 1), len(captured))
+        name = proto.name if proto.name and proto.name not in self.node_names else default_name
+        self.node_names.add(name)
+        node = OnnxNode.of(proto, name, self.opsets.get(proto.domain, 1), len(captured))
         outputs = [name for name in proto.output if name in self.used]
         if not outputs:
             return
@@ -243,21 +131,22 @@ class _Builder:
             return
         types = {name: onnx.helper.make_tensor_type_proto(ELEMENT[op.type.dtype], op.type.shape) for name, op in given}
         data = {name: numpy_helper.from_array(op.value, name) for name, op in given
-                if op.kind == "const" and op.type.size < _STRIP_BYTES}  # fmt: skip
+                if op.kind == "const" and op.type.size < STRIP_BYTES}  # fmt: skip
         try:
             schema = onnx.defs.get_schema(proto.op_type, node.opset, proto.domain)
             found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data)
         except Exception:  # no schema or no inference for it: the types stay as they are
             return
         for name, type_ in found.items():
-            complete = _type(onnx.ValueInfoProto(name=name, type=type_))
+            complete = tensor_type(onnx.ValueInfoProto(name=name, type=type_))
             if complete is not None:
                 self.types[name] = complete
 
     def type_of(self, name: str, node: OnnxNode) -> TensorType:
         if name not in self.types:
             raise UnsupportedError(
-                f"the type of tensor `{name}` cannot be inferred", where=f"node `{node.name}` ({node.op_type})",
+                f"the type of tensor `{name}` cannot be inferred, or it is no tensor",
+                where=f"{self.where}, node `{node.name}` ({node.op_type})",
                 hint="run `onnx.shape_inference` when exporting, or replace the operator",
             )  # fmt: skip
         return self.types[name]
@@ -269,6 +158,10 @@ class _Builder:
         x, scale, zero = (*inputs, ABSENT)[:3]
         if scale.kind != "const" or zero.kind not in ("const", "absent") or scale.type.dtype is not DType.F32:
             return None
+        if not (np.isfinite(scale.value).all() and (scale.value > 0).all()):
+            raise ModelError(f"scale `{scale.name}` is {np.ravel(scale.value).min()}, it must be finite and above 0",
+                             where=f"{self.where}, node `{node.name}` ({node.op_type})",
+                             hint="quantize the model again")  # fmt: skip
         quant = _quant(scale.value, None if zero is ABSENT else zero.value, node.int("axis", 1), len(x.type.shape))
         source = ((node.name, node.op_type),)
         if node.op_type == "DequantizeLinear":

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from furiosa.compiler.gir.allocate import Arena, LastUse, aligned
-from furiosa.compiler.gir.boxes import Box, Four, input_box
+from furiosa.compiler.gir.boxes import Box, input_box
 from furiosa.compiler.gir.constants import Constants
 from furiosa.compiler.gir.jobs import Buffer, Job, Ref, Work
 from furiosa.compiler.gir.program import Prefetch, Slot, Step
-from furiosa.compiler.gir.rows import Parameter, Tile
+from furiosa.compiler.gir.rows import Tile
+from furiosa.compiler.gir.spills import Spills
 from furiosa.compiler.gir.tiling import Role, Streams, Tiling, smallest_bytes, tile, whole_bytes
+from furiosa.compiler.gir.transfers import flat, flat_load, slice_load, whole_loads
 from furiosa.isa.errors import UnsupportedError
 from furiosa.isa.instructions import Instruction, Load, Store, View
 from furiosa.isa.memory import Memory
@@ -68,7 +70,7 @@ class Schedule:
         for buffer in (*work.inputs, *work.outputs):
             buffer.dram = self.dram_bytes
             self.dram_bytes = aligned(buffer.dram + buffer.size)
-        self._spills = _Spills(self.dram_bytes, target.dram_bytes)
+        self._spills = Spills(self.dram_bytes, target.dram_bytes)
         self._buffers = work.buffers
         self._sram = Arena(target.sram_bytes)
         self._last_use = LastUse()
@@ -224,7 +226,7 @@ class Schedule:
                 step.stores.append(Store(src=ref.view(buffer.address, box), dst=buffer.dram + ref.offset,
                                          dst_strides=ref.strides))  # fmt: skip
         else:
-            view = _flat(buffer.address, buffer.size)
+            view = flat(buffer.address, buffer.size)
             step.stores.append(Store(src=view, dst=buffer.dram, dst_strides=view.strides))
         buffer.stored, buffer.ready = True, len(self._steps) - 1
 
@@ -333,18 +335,18 @@ class Schedule:
             ring.first = self._issue(ring.slot, ring.role.size, -1)
             sources = self._params[index]
             if whole:
-                found = _whole_loads(job.params, sources, addresses)
+                found = whole_loads(job.params, sources, addresses)
             else:
-                found = [_slice(p, src, dst, first, channels) for p, src, dst in zip(job.params, sources, addresses)]
+                places = zip(job.params, sources, addresses)
+                found = [slice_load(p, source, to, first, channels) for p, source, to in places]
             loads.extend(Prefetch(ring.first, load) for load in found)
         return tuple(addresses)
 
     def _fetch(self, buffer: Buffer) -> Prefetch:
         """The load of a whole buffer for the next step."""
         assert buffer.address is not None and buffer.dram is not None
-        view = _flat(buffer.address, buffer.size)
         buffer.first = self._issue(buffer.address, buffer.size, buffer.ready)
-        return Prefetch(buffer.first, Load(dst=view, src=buffer.dram, src_strides=view.strides))
+        return Prefetch(buffer.first, flat_load(buffer.address, buffer.dram, buffer.size))
 
     def _issue(self, address: int, size: int, ready: int) -> int:
         """The first step at which bytes may be loaded: free here and ready in DRAM; loads keep the order of need."""
@@ -399,42 +401,6 @@ class Schedule:
             )
 
 
-class _Spills:
-    """DRAM behind the ports, for buffers without room in SRAM. What is given back is free from the next job on."""
-
-    def __init__(self, base: int, limit: int) -> None:
-        self._base = base
-        self._limit = limit
-        self._arena = Arena(max(0, limit - base))
-        self._taken: dict[int, tuple[int, int]] = {}
-        self._leaving: list[tuple[int, int]] = []
-        self.end = 0
-
-    def take(self, buffer: Buffer, step: int) -> int:
-        """An address for a buffer that is stored from ``step`` on. Raises UnsupportedError when DRAM is full."""
-        offset = self._arena.take(buffer.size)
-        if offset is None:
-            raise UnsupportedError(
-                f"tensor `{buffer.name}` of {buffer.size} bytes finds no room in {self._limit} bytes of DRAM",
-                hint="a smaller batch or input makes it fit",
-            )
-        self._taken[buffer.number] = (step, self._base + offset)
-        self.end = max(self.end, self._base + offset + buffer.size)
-        return self._base + offset
-
-    def give(self, buffer: Buffer) -> tuple[int, int]:
-        """Take leave of a buffer; the step it was taken at and its address."""
-        step, address = self._taken.pop(buffer.number)
-        self._leaving.append((address - self._base, buffer.size))
-        return step, address
-
-    def settle(self) -> None:
-        """Free what was given back."""
-        for offset, size in self._leaving:
-            self._arena.give(offset, size)
-        self._leaving.clear()
-
-
 def _distinct(job: Job) -> list[Buffer]:
     """The buffers of a job, each once."""
     found: list[Buffer] = []
@@ -447,33 +413,3 @@ def _distinct(job: Job) -> list[Buffer]:
 def _streams(job: Job) -> Streams:
     """What is not in SRAM passes through it."""
     return Streams(tuple(ref.buffer.address is None for ref in job.inputs), job.output.buffer.address is None)
-
-
-def _flat(address: int, size: int) -> View:
-    return View(address, (1, 1, 1, size), (size, size, size, 1))
-
-
-def _whole_loads(params: tuple[Parameter, ...], sources: tuple[int, ...], addresses: list[int]) -> list[Load]:
-    """Loads of whole parameters, one for those that lie side by side in DRAM as they do in SRAM."""
-    runs: list[tuple[int, int, int]] = []
-    for parameter, source, address in zip(params, sources, addresses):
-        if runs and source - address == runs[-1][0] - runs[-1][1]:
-            runs[-1] = (runs[-1][0], runs[-1][1], address + parameter.size - runs[-1][1])
-        else:
-            runs.append((source, address, parameter.size))
-    loads = []
-    for source, address, size in runs:
-        view = _flat(address, size)
-        loads.append(Load(dst=view, src=source, src_strides=view.strides))
-    return loads
-
-
-def _slice(parameter: Parameter, source: int, address: int, first: int, channels: int) -> Load:
-    """The load of one parameter's slice for some output channels."""
-    if parameter.channel == 0:
-        view = _flat(address, parameter.size)
-        return Load(dst=view, src=source, src_strides=view.strides)
-    (kh, kw), each = parameter.rows, parameter.channel
-    total = parameter.size // (kh * kw)
-    shape: Four = (1, kh, kw, each * channels)
-    return Load(dst=View.dense(address, shape), src=source + each * first, src_strides=(0, kw * total, total, 1))

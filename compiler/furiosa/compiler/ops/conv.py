@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from furiosa.compiler import lowlevel
-from furiosa.compiler.graph import Array, Attrs, Op, const
+from furiosa.compiler.graph import Array, Attrs, Op, Quant, const
 from furiosa.compiler.ops.layout import channel_scales, low, nhwc, transpose
-from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, integer_range, refuse
+from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse
 from furiosa.compiler.ops.windows import window
 from furiosa.isa.arithmetic import multiplier
 from furiosa.isa.dtypes import DType
@@ -22,7 +22,10 @@ PARITY = (
 
 @dataclass(frozen=True, slots=True)
 class Conv(Attrs):
-    """Of ``conv2d``: as ONNX's Conv, pads (top, left, bottom, right); the result is clamped to [lo, hi]."""
+    """Of ``conv2d``: as ONNX's Conv, pads (top, left, bottom, right); the result is clamped to [lo, hi].
+
+    ``in_float32``: ONNX Runtime computes it so (see PARITY).
+    """
 
     kernel_shape: tuple[int, int]
     strides: tuple[int, int]
@@ -31,14 +34,19 @@ class Conv(Attrs):
     group: int
     lo: int
     hi: int
+    in_float32: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MatMul(Attrs):
-    """Of ``matmul``: y = x @ w * alpha + bias over the last axis of x, clamped to [lo, hi]; w is const i8 [K, M]."""
+    """Of ``matmul``: y = x @ w * alpha + bias over the last axis of x, clamped to [lo, hi]; w is const i8 [K, M].
+
+    ``in_float32`` as in Conv.
+    """
 
     lo: int
     hi: int
+    in_float32: bool
     alpha: float = 1.0
 
 
@@ -73,10 +81,22 @@ def output_channel_scales(op: Op) -> str | None:
 
 
 def _weights(unit: Unit) -> Op:
+    """The weights; as int8 with zero point 0 wherever their values fit into it."""
     weights = unit.constant(1)
-    if weights is None or weights.type.quant is None:
-        raise refuse("weights_not_quantized", "the weights must be a quantized constant", "float32", "int8")
-    return weights
+    quant = None if weights is None else weights.type.quant
+    if weights is None or quant is None:
+        raise refuse("weights_not_quantized", "the weights must be a quantized constant", "float32", "int8",
+                     "quantize the weights (QDQ form)")  # fmt: skip
+    if not weights.type.dtype.quantized or not any(quant.zero_point):
+        return weights
+    shape = [1] * len(weights.type.shape)
+    if quant.axis is not None:
+        shape[quant.axis] = -1
+    centred = weights.value.astype(np.int16) - np.reshape(quant.zero_point, shape).astype(np.int16)
+    if centred.size == 0 or centred.min() < -128 or centred.max() > 127:
+        return weights
+    symmetric = Quant(quant.scale, (0,) * len(quant.scale), quant.axis)
+    return const(weights.name, centred.astype(np.int8), symmetric, weights.node)
 
 
 def _bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: float = 1.0) -> Op:
@@ -87,10 +107,10 @@ def _bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: floa
     if bias.type.size not in (1, channels):
         raise refuse("bias_shape", "the bias must have one value for each output channel",
                      f"shape {bias.type.shape}", channels)  # fmt: skip
-    scales = channel_scales(weights.type.quant, channels).astype(np.float64) * x.type.scale * alpha
+    scales = np.float32(x.type.scale) * channel_scales(weights.type.quant, channels) * np.float32(alpha)
     value = np.broadcast_to(bias.value.reshape(-1), (channels,))
     if bias.type.dtype is not DType.I32:
-        value = np.clip(np.rint(value / scales), -(2**31), 2**31 - 1).astype(np.int32)
+        value = np.clip(np.rint(value / scales).astype(np.float64), -(2**31), 2**31 - 1)
     return const(f"{unit.name}:bias", value.astype(np.int32))
 
 
@@ -106,7 +126,7 @@ def build_conv(unit: Unit) -> Op:
     if box.extra != (0, 0):
         raise refuse("ceil_mode", "a convolution has no partial windows")
     group = unit.node.int("group", 1)
-    attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi)
+    attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi, _in_float32(unit))
     bias = _bias(unit, 2, x, weights, weights.type.shape[0])
     return unit.op("conv2d", (x, weights, bias), attrs)
 
@@ -123,9 +143,9 @@ def build_matmul(unit: Unit) -> Op:
             quant = replace(quant, axis=1 - quant.axis)
         turned = np.ascontiguousarray(weights.value.T)
         weights = const(f"{weights.name}:transposed", turned, quant)
-    bias_index = 2 if unit.node.op_type == "Gemm" else 99
-    bias = _bias(unit, bias_index, x, weights, weights.type.shape[1], alpha)
-    return unit.op("matmul", (x, weights, bias), MatMul(unit.lo, unit.hi, alpha))
+    bias = _bias(unit, 2, x, weights, weights.type.shape[1], alpha)
+    gemm = unit.node.op_type == "Gemm" or unit.constant(2) is not None
+    return unit.op("matmul", (x, weights, bias), MatMul(unit.lo, unit.hi, _in_float32(unit, gemm), alpha))
 
 
 def _gemm_factors(node: Node) -> float:
@@ -171,7 +191,7 @@ def _parameters(op: Op, packed: Array, weights: Op, bias: Op, alpha: float) -> t
     """The constants that the instruction reads: weights, bias, multipliers."""
     scales = channel_scales(weights.type.quant, bias.type.size)
     factors = multiplier(op.inputs[0].type.scale, scales, op.type.scale, alpha)
-    if _float_elsewhere(op):
+    if op.attrs.in_float32:  # the nearest multiplier comes closest
         exact = scales.astype(np.float64) * op.inputs[0].type.scale * alpha / op.type.scale
         factors = exact.astype(np.float32)
     return (
@@ -181,10 +201,11 @@ def _parameters(op: Op, packed: Array, weights: Op, bias: Op, alpha: float) -> t
     )
 
 
-def _float_elsewhere(op: Op) -> bool:
-    """Whether ONNX Runtime computes this product in float32 (see PARITY): then the nearest multiplier is the closest."""
-    mixed = DType.I8 in (op.inputs[0].type.dtype, op.type.dtype)
-    return mixed or (op.attrs.lo, op.attrs.hi) != integer_range(op.type.dtype)
+def _in_float32(unit: Unit, gemm: bool = False) -> bool:
+    """Whether ONNX Runtime computes this product in float32 (see PARITY); it has an int8 kernel for Gemm only."""
+    types = {unit.x().type.dtype, unit.out.dtype}
+    integer = len(types) == 1 if gemm else types == {DType.U8}
+    return not unit.integer_kernel and (unit.clamped or not integer)
 
 
 conv2d = OpDef(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op, const
-from furiosa.compiler.ops.layout import TO_NHWC, low, nchw, nhwc
+from furiosa.compiler.ops.layout import TO_NHWC, low, nchw, nhwc, reshape
+from furiosa.compiler.ops.normalization import channel_affine
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse
+from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 
 
@@ -33,6 +37,9 @@ def build(unit: Unit) -> Op:
     if len(operands) != 2:
         raise refuse("two_operands", "sums of more than two tensors are not accelerated", len(operands), 2,
                      "write the sum as a chain of Add")  # fmt: skip
+    for index in (0, 1):
+        if operands[index].kind == "const" and operands[index].type.dtype is DType.F32:
+            return _affine(unit, 1 - index, operands[index])
     a, b = unit.x(0), unit.x(1)
     if a.kind == "const" and b.kind == "const":
         raise refuse("constant_operands", "at least one operand must be computed", "two constants")
@@ -40,36 +47,40 @@ def build(unit: Unit) -> Op:
     return unit.op(_KIND[unit.node.op_type], (a, b), Binary(scaled, unit.lo, unit.hi))
 
 
+def _affine(unit: Unit, index: int, constant: Op) -> Op:
+    """With a float constant: x * scale + offset, which ONNX Runtime computes in float32."""
+    x = unit.x(index)
+    rank, channels = len(x.type.shape), nhwc(x.type.shape)[3]
+    shape = (1,) * (rank - len(constant.type.shape)) + constant.type.shape
+    channel = min(1, rank - 1)
+    if x.type.shape != unit.out.shape or any(size != 1 for axis, size in enumerate(shape) if axis != channel):
+        raise refuse("float_constant", "a constant that is not quantized must be a scalar or have one value a channel",
+                     f"shape {constant.type.shape}", f"{channels} channels", "quantize the constant")  # fmt: skip
+    values = np.broadcast_to(constant.value.reshape(-1), channels).astype(np.float32)
+    one, zero = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+    scale, offset = {
+        "Mul": (values, zero), "Sub": (one, -values) if index == 0 else (-one, values),
+    }.get(unit.node.op_type, (one, values))  # fmt: skip
+    return channel_affine(unit, x, scale, offset)
+
+
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
-    rank = len(op.type.shape)
-    a, b = (_operand(new, old, rank) for new, old in zip(inputs, op.inputs))
+    a, b = (_operand(inputs[i], op, i) for i in (0, 1))
     one_type = len({op.type.dtype, a.type.dtype, b.type.dtype}) == 1
     form = BinaryForm.SCALED if op.attrs.scaled and one_type else BinaryForm.REAL
     return low(op.kind, (a, b), lowlevel.Binary(form, op.attrs.lo, op.attrs.hi), nhwc(op.type.shape), op)
 
 
-def _operand(new: Op, old: Op, rank: int) -> Op:
-    """The operand on the NPU's axes; one with fewer axes than the result counts from the last, as broadcasting does."""
-    shape = (1,) * (rank - len(old.type.shape)) + old.type.shape
+def _operand(new: Op, op: Op, index: int) -> Op:
+    """An operand on the NPU's axes; one with fewer axes than the result counts from the last, as broadcasting does."""
+    old = op.inputs[index]
+    shape = (1,) * (len(op.type.shape) - len(old.type.shape)) + old.type.shape
     if old.kind == "const":
-        value = old.value.reshape(nchw(shape)).transpose(TO_NHWC)
-        return const(old.name, value, old.type.quant, old.node)
-    if nhwc(old.type.shape) == nhwc(shape):
-        return new
-    raise refuse("broadcast", "a computed operand must have as many axes as the result",
-                 f"{len(old.type.shape)} axes", f"{rank} axes", "put an Unsqueeze before it")  # fmt: skip
-
-
-def axes(op: Op) -> str | None:
-    """a computed operand must have as many axes as the result"""
-    for x in op.inputs:
-        rank = len(op.type.shape)
-        if x.kind != "const" and nhwc(x.type.shape) != nhwc((1,) * (rank - len(x.type.shape)) + x.type.shape):
-            return f"{len(x.type.shape)} axes against {rank}"
-    return None
+        return const(old.name, old.value.reshape(nchw(shape)).transpose(TO_NHWC), old.type.quant, old.node)
+    return reshape(new, old.type.shape, shape, op, f":operand{index}")
 
 
 ROWS = tuple(
-    OpDef(kind, onnx, build, lower, rules=(four_axes, axes))
+    OpDef(kind, onnx, build, lower, rules=(four_axes,))
     for kind, onnx in (("add", ("Add", "Sum")), ("sub", ("Sub",)), ("mul", ("Mul",)))
 )

@@ -75,6 +75,17 @@ def view(x: Op, shape: Four, like: Op, suffix: str = "") -> Op:
     return low("view", (x,), Attrs(), shape, like, suffix)
 
 
+def reshape(x: Op, old: tuple[int, ...], new: tuple[int, ...], like: Op, suffix: str) -> Op:
+    """``x``, a tensor of the model's shape ``old``, with the shape ``new``.
+
+    Elements keep their order in channels-first form: undo channels-last, see the bytes anew, redo it.
+    """
+    if nchw(old)[:2] == nchw(new)[:2]:
+        return view(x, nhwc(new), like, suffix)
+    flat = transpose(x, TO_NCHW, like, f"{suffix}:flat")
+    return transpose(view(flat, nchw(new), like, f"{suffix}:shape"), TO_NHWC, like, suffix)
+
+
 def _four(op: Op) -> Four:
     n, h, w, c = op.type.shape
     return n, h, w, c

@@ -9,8 +9,9 @@ import numpy as np
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op
 from furiosa.compiler.lowlevel import Four
-from furiosa.compiler.ops.layout import TO_NCHW, TO_NHWC, conform, low, nchw, nhwc, spatial_axis, transpose, view
-from furiosa.compiler.ops.table import OpDef, Unit, four_axes, integer_range, refuse
+from furiosa.compiler.ops.layout import affine, conform, low, nhwc, reshape, spatial_axis, transpose
+from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse
+from furiosa.isa import arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,15 @@ class Transpose(Attrs):
 def build_concat(unit: Unit) -> Op:
     inputs = tuple(unit.x(i) for i in range(len(unit.inputs)))
     if any(x.kind == "const" for x in inputs):
-        raise refuse("constant_operands", "all operands of Concat must be computed", "a constant")
+        raise refuse("constant_operands", "all operands of Concat must be computed", "a constant", "none",
+                     "add the constant's part with a Pad")  # fmt: skip
     return unit.op("concat", inputs, Concat(unit.node.int("axis", 1) % len(unit.out.shape)))
 
 
 def lower_concat(op: Op, inputs: tuple[Op, ...]) -> Op:
     axis = spatial_axis(op.attrs.axis, len(op.type.shape))
-    same = tuple(conform(x, op.type, op) for x in inputs)
+    tables = {x: conform(x, op.type, op) for x in inputs}
+    same = tuple(tables[x] for x in inputs)
     return same[0] if len(same) == 1 else low("concat", same, lowlevel.Concat(axis), nhwc(op.type.shape), op)
 
 
@@ -72,11 +75,16 @@ def _pad_operands(unit: Unit, rank: int) -> tuple[tuple[int, ...], float]:
     pads[np.concatenate([where, where + rank])] = given.reshape(-1)
     value = 0.0
     if constant is not None and constant.kind != "absent" and constant.type.size:
-        real = constant.value.astype(np.float32)
+        real = constant.value
         if constant.type.quant is not None:
-            real = (real - constant.type.zero) * np.float32(constant.type.scale)
-        value = float(real.reshape(()))
+            real = arithmetic.dequantize(real, constant.type.scale, constant.type.zero)
+        value = float(np.float32(real.reshape(())))
     return tuple(int(p) for p in pads), value
+
+
+def padding_code(op: Op) -> int:
+    """The integer that a ``pad`` op fills with."""
+    return int(arithmetic.quantize(np.float32(op.attrs.value), *affine(op.type)))
 
 
 def lower_pad(op: Op, inputs: tuple[Op, ...]) -> Op:
@@ -85,9 +93,7 @@ def lower_pad(op: Op, inputs: tuple[Op, ...]) -> Op:
     for axis in range(rank):
         before[spatial_axis(axis, rank)] = op.attrs.before[axis]
         after[spatial_axis(axis, rank)] = op.attrs.after[axis]
-    least, greatest = integer_range(op.type.dtype)
-    code = np.clip(np.rint(np.float32(op.attrs.value) / np.float32(op.type.scale)) + op.type.zero, least, greatest)
-    attrs = lowlevel.Pad(_four(before), _four(after), int(code) % 256)
+    attrs = lowlevel.Pad(_four(before), _four(after), padding_code(op) % 256)
     return low("pad", (conform(inputs[0], op.type, op),), attrs, nhwc(op.type.shape), op)
 
 
@@ -116,13 +122,7 @@ def build_reshape(unit: Unit) -> Op:
 
 
 def lower_reshape(op: Op, inputs: tuple[Op, ...]) -> Op:
-    """Elements keep their order in channels-first form: undo channels-last, see the bytes anew, redo it."""
-    x = conform(inputs[0], op.type, op)
-    old, new = nchw(op.inputs[0].type.shape), nchw(op.type.shape)
-    if old[:2] == new[:2]:
-        return view(x, nhwc(op.type.shape), op)
-    flat = transpose(x, TO_NCHW, op, ":flat")
-    return transpose(view(flat, new, op, ":shape"), TO_NHWC, op, "")
+    return reshape(conform(inputs[0], op.type, op), op.inputs[0].type.shape, op.type.shape, op, "")
 
 
 ROWS = (

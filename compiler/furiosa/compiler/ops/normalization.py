@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from furiosa.compiler.graph import Array, Attrs, Op, const
-from furiosa.compiler.ops.layout import affine, low, nhwc, spatial_axis, table, transpose
+from furiosa.compiler.ops.layout import affine, low, nhwc, reshape, spatial_axis, table, transpose
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse
 from furiosa.isa import arithmetic
 
 
 @dataclass(frozen=True, slots=True)
-class BatchNorm(Attrs):
-    """Of ``batch_norm`` of (x, scale, offset): y = x * scale[c] + offset[c], clamped to [lo, hi]."""
+class ChannelAffine(Attrs):
+    """Of ``channel_affine`` of (x, scale, offset): y = x * scale[c] + offset[c], clamped to [lo, hi]."""
 
     lo: int
     hi: int
@@ -22,9 +23,10 @@ class BatchNorm(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class Softmax(Attrs):
-    """Of ``softmax``: the axis over which the results add up to one."""
+    """Of ``softmax``: the axis over which the results add up to one; ``flattened``: together with all behind it."""
 
     axis: int
+    flattened: bool
 
 
 def build_batch_norm(unit: Unit) -> Op:
@@ -32,8 +34,13 @@ def build_batch_norm(unit: Unit) -> Op:
         raise refuse("training_mode", "BatchNormalization must be in inference mode", 1, 0)
     parameters = [_real(unit.constant(i)) for i in range(1, 5)]
     scale, offset = arithmetic.batch_normalization(*parameters, unit.node.float("epsilon", 1e-5))
-    inputs = (unit.x(), const(f"{unit.name}:scale", scale), const(f"{unit.name}:offset", offset))
-    return unit.op("batch_norm", inputs, BatchNorm(unit.lo, unit.hi))
+    return channel_affine(unit, unit.x(), scale, offset)
+
+
+def channel_affine(unit: Unit, x: Op, scale: Array, offset: Array) -> Op:
+    """The op of a unit that computes x * scale[c] + offset[c] in float32."""
+    inputs = (x, const(f"{unit.name}:scale", scale), const(f"{unit.name}:offset", offset))
+    return unit.op("channel_affine", inputs, ChannelAffine(unit.lo, unit.hi))
 
 
 def _real(op: Op | None) -> Array:
@@ -46,7 +53,7 @@ def _real(op: Op | None) -> Array:
     return np.asarray(centred.astype(np.float32) * np.asarray(quant.scale, np.float32))
 
 
-def lower_batch_norm(op: Op, inputs: tuple[Op, ...]) -> Op:
+def lower_channel_affine(op: Op, inputs: tuple[Op, ...]) -> Op:
     _, scale, offset = op.inputs
     values = arithmetic.affine_table(scale.value, offset.value, *affine(op.inputs[0].type), *affine(op.type))
     clamped = np.clip(values.view(op.type.dtype.numpy_name), op.attrs.lo, op.attrs.hi)
@@ -54,21 +61,23 @@ def lower_batch_norm(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 def build_softmax(unit: Unit) -> Op:
+    """Before opset 13 the operator sees two axes: those before ``axis`` as one, and the others as one."""
     rank = len(unit.out.shape)
     axis = unit.node.int("axis", -1 if unit.node.opset >= 13 else 1) % rank
-    if unit.node.opset < 13 and any(d > 1 for d in unit.out.shape[axis + 1 :]):
-        raise refuse("softmax_axes", "Softmax must be over one axis", f"the axes from {axis} on", "one",
-                     "convert the model to opset 13")  # fmt: skip
     if unit.clamped:
-        raise refuse("activation", "an activation after Softmax needs a quantization in between", "none")
-    return unit.op("softmax", (unit.x(),), Softmax(axis))
+        raise refuse("activation", "an activation after Softmax needs a quantization in between", "Relu or Clip")
+    return unit.op("softmax", (unit.x(),), Softmax(axis, unit.node.opset < 13))
 
 
 def lower_softmax(op: Op, inputs: tuple[Op, ...]) -> Op:
-    rank = len(op.type.shape)
-    axis = spatial_axis(op.attrs.axis, rank)
+    shape, axis = op.type.shape, op.attrs.axis
+    if op.attrs.flattened:
+        rows = (prod(shape[:axis]), prod(shape[axis:]))
+        flat = reshape(inputs[0], shape, rows, op, ":rows")
+        return reshape(low("softmax", (flat,), Attrs(), nhwc(rows), op, ":softmax"), rows, shape, op, "")
+    axis = spatial_axis(axis, len(shape))
     if axis == 3:
-        return low("softmax", inputs, Attrs(), nhwc(op.type.shape), op)
+        return low("softmax", inputs, Attrs(), nhwc(shape), op)
     swap = {0: (3, 1, 2, 0), 1: (0, 3, 2, 1), 2: (0, 1, 3, 2)}[axis]
     turned = transpose(inputs[0], swap, op, ":rows")
     n, h, w, c = turned.type.shape
@@ -76,6 +85,6 @@ def lower_softmax(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 ROWS = (
-    OpDef("batch_norm", ("BatchNormalization",), build_batch_norm, lower_batch_norm, rules=(four_axes,)),
+    OpDef("channel_affine", ("BatchNormalization",), build_batch_norm, lower_channel_affine, rules=(four_axes,)),
     OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(four_axes,)),
 )

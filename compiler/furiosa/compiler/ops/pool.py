@@ -68,9 +68,6 @@ def build_max_pool(unit: Unit) -> Op:
 def build_average_pool(unit: Unit) -> Op:
     box = _window(unit)
     include_pad = bool(unit.node.int("count_include_pad", 0))
-    if include_pad and box.extra != (0, 0):
-        raise refuse("ceil_mode", "ceil_mode together with count_include_pad is not accelerated", "both", "one of them",
-                     "pad the input explicitly")  # fmt: skip
     _no_clamp(unit)
     attrs = Pool(box.kernel, box.strides, box.dilations, _pads(box), include_pad, unit.summed)
     return unit.op("average_pool2d", _operands(unit), attrs)

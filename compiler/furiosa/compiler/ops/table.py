@@ -7,8 +7,8 @@ turns a unit into one DFG op, says by rules whether the NPU can run it, and lowe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from furiosa.compiler.graph import Array, Attrs, Op, Reason, TensorType
 from furiosa.isa.dtypes import DType
@@ -50,6 +50,7 @@ class Unit:
     ``out`` is the quantized type of the result and ``name`` its name; the result is clamped to [lo, hi] (integers), by
     which activations between the node and its quantization are absorbed; ``clamped`` tells whether there were any.
     ``summed`` is set when the operand of the node is itself the sum of the two inputs, not below that value.
+    ``integer_kernel``: the model's node computes on integers, so that ONNX Runtime has no choice but to do so.
     """
 
     node: Node
@@ -60,6 +61,7 @@ class Unit:
     hi: int
     clamped: bool = False
     summed: float | None = None
+    integer_kernel: bool = False
 
     def x(self, index: int = 0) -> Op:
         """The activation at this input: int8 or uint8, quantized as a whole. Raises Refusal for anything else."""
@@ -108,7 +110,6 @@ class OpDef:
     rules: tuple[Rule, ...] = ()
     moves_data: bool = False
     parity: str = ""
-    qlinear: dict[str, Callable[[Any], Unit]] = field(default_factory=dict)
 
     def why_not(self, op: Op) -> Reason | None:
         """The first broken rule as a reason, None when the NPU can run the op."""
