@@ -1,8 +1,8 @@
 """The documentation is true: what it runs is run here, and what it shows is what comes out.
 
-Blocks of a document share a folder, from first to last. ``console``: each ``$`` line is run, the lines below it are its
-output. ``sh``: a script, run as a whole. ``python``: a script; a ``text`` block right below it is its output. ``...`` in
-an output stands for anything. ``pytest tests/test_docs.py --update-golden`` writes outputs and tables anew.
+Blocks of a document share a folder, from first to last. ``console``: each ``$`` line is run, and below it stands its
+output. ``sh``: a script, run as a whole. ``python``: a script; a ``text`` block right below it is its output. ``...``
+in an output means anything. ``pytest tests/test_docs.py --update-golden`` writes outputs and tables anew.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def test_every_make_target_is_documented() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
     text = "\n".join((ROOT / document).read_text(encoding="utf-8") for document in DOCUMENTS)
-    written = set(re.findall(r"^(?:\$ )?make ([a-z]+)$", text, re.MULTILINE)) | set(re.findall(r"`make ([a-z]+)`", text))
+    written = {*re.findall(r"^(?:\$ )?make ([a-z]+)$", text, re.MULTILINE), *re.findall(r"`make ([a-z]+)`", text)}
     assert written - {"format"} == targets
 
 

@@ -462,6 +462,32 @@ case("softmax rank 3", 13)(lambda b: b.q(b.op("Softmax", b.qinput(4, 6, 10), axi
 case("softmax of two")(lambda b: b.q(b.op("Softmax", b.qinput(4, 2), axis=1)))
 
 
+@case("channel shuffle")
+def _(b: Builder) -> str:
+    x = b.q(b.op("Reshape", b.q(conv(b, b.qinput(2, 3, 5, 6), (12, 3, 1, 1))), b.const([2, 3, 4, 5, 6], np.int64)))
+    x = b.q(b.op("Transpose", x, perm=[0, 2, 1, 3, 4]))
+    x = b.q(b.op("Reshape", x, b.const([2, 12, 5, 6], np.int64)))
+    return b.q(conv(b, x, (4, 3, 1, 1), group=4))
+
+
+@case("five axes")
+def _(b: Builder) -> str:
+    x = b.qinput(2, 3, 4, 2, 3)
+    return b.q(b.op("Relu", b.q(b.op("Add", x, b.q(b.op("Sigmoid", x))))))
+
+
+@case("five axes transposed")
+def _(b: Builder) -> str:
+    return b.q(b.op("Transpose", b.qinput(2, 3, 4, 2, 3), perm=[3, 0, 1, 2, 4]))
+
+
+@case("space to depth")
+def _(b: Builder) -> str:
+    x = b.q(b.op("Reshape", b.qinput(2, 3, 4, 6), b.const([2, 3, 2, 2, 3, 2], np.int64)))
+    x = b.q(b.op("Transpose", x, perm=[0, 3, 5, 1, 2, 4]))
+    return b.q(b.op("Reshape", x, b.const([2, 12, 2, 3], np.int64)))
+
+
 @case("batchnormalization")
 def _(b: Builder) -> str:
     x = b.qinput(2, 6, 4, 3)

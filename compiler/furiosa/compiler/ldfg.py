@@ -8,10 +8,13 @@ import numpy as np
 
 from furiosa.compiler.frontend.node import OnnxNode
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason, TensorType, const, rebuild, rewrite, with_inputs
-from furiosa.compiler.lowlevel import KINDS, Transpose
+from furiosa.compiler.lowlevel import KINDS
+from furiosa.compiler.moves import Moves
 from furiosa.compiler.ops import BY_ONNX, OPS
-from furiosa.compiler.ops.layout import TO_NCHW, nhwc
+from furiosa.compiler.ops.layout import TO_NCHW, nhwc, transpose, view
 
+_MOVES = ("npu.view", "npu.transpose")
+_LONGEST_ROW = 16
 HOST_KINDS = ("quantize", "dequantize", "lower", "unlower")
 
 
@@ -69,18 +72,29 @@ def lower(graph: Graph) -> Graph:
 
 def optimize(graph: Graph) -> Graph:
     """Local clean-ups that never change a value."""
-    return rewrite(graph, transpose_of_transpose, view_of_view, product_of_flattened)
+    return rewrite(graph, moves_of_moves, view_of_view, product_of_flattened)
 
 
-def transpose_of_transpose(op: Op) -> Op | None:
-    """transpose(transpose(x, p), q) is transpose(x, p[q]); x itself when nothing moves"""
-    if op.kind != "npu.transpose" or op.inputs[0].kind != "npu.transpose":
+def moves_of_moves(op: Op) -> Op | None:
+    """any row of views and transposes is one view, one transpose and one view, or less"""
+    row = [op]
+    while row[-1].inputs and row[-1].inputs[0].kind in _MOVES and len(row) < _LONGEST_ROW:
+        row.append(row[-1].inputs[0])
+    if op.kind not in _MOVES or sum(x.kind == "npu.transpose" for x in row) < 2:
         return None
-    inner = op.inputs[0]
-    perm = tuple(inner.attrs.perm[p] for p in op.attrs.perm)
-    if perm == (0, 1, 2, 3):
-        return inner.inputs[0]
-    return replace(op, inputs=inner.inputs, attrs=Transpose(perm))
+    source = row[-1].inputs[0]
+    moves = Moves.of(source.type.shape)
+    for x in reversed(row):
+        if x.kind == "npu.transpose" and not moves.transpose(x.inputs[0].type.shape, x.attrs.perm):
+            return None
+    shape, perm = moves.permutation()
+    if len(shape) > 4:
+        return None
+    more = 4 - len(shape)
+    order = tuple(range(more)) + tuple(p + more for p in perm)
+    before = view(source, (1,) * more + shape, op, ":seen")  # type: ignore[arg-type]  # four axes
+    turned = transpose(before, order, op, ":turned")  # type: ignore[arg-type]  # four axes
+    return view(turned, op.type.shape, op)  # type: ignore[arg-type]  # four axes
 
 
 def view_of_view(op: Op) -> Op | None:

@@ -12,7 +12,7 @@ from furiosa.compiler import cdfg, dfg, irfile, ldfg, limits, module, quantizati
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.specs import Spec
 from furiosa.isa import env
-from furiosa.isa.errors import FuriosaError, InternalError
+from furiosa.isa.errors import FuriosaError, InternalError, OptionError
 from furiosa.isa.target import Target
 
 Progress = Callable[[str], None]
@@ -130,8 +130,12 @@ class Run:
         if folder is None or layer == "enf":
             return
         number = [p.name for stage in STAGES for p in stage.passes].index(step.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number:02}-{layer}-{step.name}.txt").write_text(irfile.printed(value)[0])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number:02}-{layer}-{step.name}.txt").write_text(irfile.printed(value)[0], encoding="utf-8")
+        except OSError as error:
+            raise OptionError(f"cannot write to `{folder}`: {error.strerror}", where=f"environment variable `{env.DUMP.name}`",
+                              hint="name a folder that may be written to, or unset it") from None  # fmt: skip
 
 
 @dataclass

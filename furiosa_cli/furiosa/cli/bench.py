@@ -73,7 +73,7 @@ def bench(
     io_threads: int, duration: float, queries: int, trace_output: Path | None, workers: int, workload: str,
     verbose: bool,
 ) -> None:  # fmt: skip
-    """Run a model (ONNX, TFLite or ENF) and report latency and throughput.
+    """Run a model (ONNX or ENF) and report latency and throughput.
 
     The figures are modelled device time, equal on every computer and in every run: NPU execution and the transfers of
     its inputs and outputs over the host link. Work of the host's CPU is not in them.

@@ -69,7 +69,7 @@ def _columns(cls: Any) -> tuple[tuple[str, bool, Any], ...]:
 
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
-    return get_type_hints(cls, include_extras=True)
+    return get_type_hints(cls, localns={}, include_extras=True)  # a method called `int` is no type
 
 
 _VIEW = get_type_hints(View, include_extras=True)

@@ -10,7 +10,7 @@ from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op, const
 from furiosa.compiler.ops.layout import TO_NHWC, low, nchw, nhwc, reshape
 from furiosa.compiler.ops.normalization import channel_affine
-from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse
+from furiosa.compiler.ops.table import OpDef, Unit, refuse
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 
@@ -64,6 +64,13 @@ def _affine(unit: Unit, index: int, constant: Op) -> Op:
     return channel_affine(unit, x, scale, offset)
 
 
+def axes(op: Op) -> str | None:
+    """tensors of more than 4 axes can be combined only when they have one shape"""
+    rank = len(op.type.shape)
+    apart = [x.type.shape for x in op.inputs if x.type.shape != op.type.shape and x.type.size != 1]
+    return f"one has {apart[0]}, the result {op.type.shape}" if rank > 4 and apart else None
+
+
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     a, b = (_operand(inputs[i], op, i) for i in (0, 1))
     one_type = len({op.type.dtype, a.type.dtype, b.type.dtype}) == 1
@@ -81,6 +88,6 @@ def _operand(new: Op, op: Op, index: int) -> Op:
 
 
 ROWS = tuple(
-    OpDef(kind, onnx, build, lower, rules=(four_axes,))
+    OpDef(kind, onnx, build, lower, rules=(axes,))
     for kind, onnx in (("add", ("Add", "Sum")), ("sub", ("Sub",)), ("mul", ("Mul",)))
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from furiosa.compiler.graph import Array, Attrs, Op, TensorType
 from furiosa.compiler.ops.layout import affine, table
-from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse
+from furiosa.compiler.ops.table import Node, OpDef, Unit, refuse
 from furiosa.isa import arithmetic
 
 Function = tuple[str, tuple[tuple[str, float], ...]]
@@ -101,4 +101,4 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     return table(inputs[0], values, op)
 
 
-ROWS = (OpDef("function", tuple(READERS), build, lower, rules=(four_axes,)),)
+ROWS = (OpDef("function", tuple(READERS), build, lower),)

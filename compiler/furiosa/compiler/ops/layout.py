@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -15,7 +16,12 @@ TO_NCHW = (0, 3, 1, 2)
 
 
 def nchw(shape: tuple[int, ...]) -> Four:
-    """The shape with four axes, channels second: (), (C,), (N, C), (N, C, W) and (N, C, H, W) get the missing ones."""
+    """The shape with four axes, channels second: (), (C,), (N, C), (N, C, W) and (N, C, H, W) get the missing ones.
+
+    Of more axes, those between the second and the last become one.
+    """
+    if len(shape) > 4:
+        return shape[0], shape[1], prod(shape[2:-1]), shape[-1]
     n, c, h, w = {
         0: (1, 1, 1, 1), 1: (1, *shape, 1, 1), 2: (*shape, 1, 1), 3: (*shape[:2], 1, *shape[2:]), 4: shape,
     }[len(shape)]  # fmt: skip

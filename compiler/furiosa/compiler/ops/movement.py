@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -108,13 +109,40 @@ def build_transpose(unit: Unit) -> Op:
     return unit.op("transpose", (unit.x(),), Transpose(perm))
 
 
+def merged(shape: tuple[int, ...], perm: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The same permutation on fewer axes: those of one element left out, and those that stay together made one."""
+    runs: list[list[int]] = []
+    order = [axis for axis in perm if shape[axis] > 1]
+    place = {axis: index for index, axis in enumerate(sorted(order))}
+    for axis in order:
+        if runs and place[axis] == place[runs[-1][-1]] + 1:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    firsts = sorted(run[0] for run in runs)
+    sizes = {run[0]: prod(shape[axis] for axis in run) for run in runs}
+    return tuple(sizes[first] for first in firsts), tuple(firsts.index(run[0]) for run in runs)
+
+
+def mergeable(op: Op) -> str | None:
+    """a transposition must move at most 4 groups of axes against each other"""
+    groups, _ = merged(op.inputs[0].type.shape, op.attrs.perm)
+    return f"it moves {len(groups)}" if len(groups) > 4 else None
+
+
 def lower_transpose(op: Op, inputs: tuple[Op, ...]) -> Op:
-    rank = len(op.type.shape)
-    axes = [spatial_axis(axis, rank) for axis in range(rank)]
+    x, shape, order = conform(inputs[0], op.type, op), op.inputs[0].type.shape, op.attrs.perm
+    if len(shape) > 4:
+        fewer, order = merged(shape, order)
+        x, shape = reshape(x, shape, fewer, op, ":merged"), fewer
+    axes = [spatial_axis(axis, len(shape)) for axis in range(len(shape))]
     perm = list(range(4))
-    for axis, source in enumerate(op.attrs.perm):
+    for axis, source in enumerate(order):
         perm[axes[axis]] = axes[source]
-    return transpose(conform(inputs[0], op.type, op), _four(perm), op, "")
+    if len(op.type.shape) <= 4:
+        return transpose(x, _four(perm), op, "")
+    turned = transpose(x, _four(perm), op, ":turned")
+    return reshape(turned, tuple(shape[source] for source in order), op.type.shape, op, "")
 
 
 def build_reshape(unit: Unit) -> Op:
@@ -128,7 +156,7 @@ def lower_reshape(op: Op, inputs: tuple[Op, ...]) -> Op:
 ROWS = (
     OpDef("concat", ("Concat",), build_concat, lower_concat, rules=(four_axes,), moves_data=True),
     OpDef("pad", ("Pad",), build_pad, lower_pad, rules=(four_axes,), moves_data=True),
-    OpDef("transpose", ("Transpose",), build_transpose, lower_transpose, rules=(four_axes,), moves_data=True),
-    OpDef("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), build_reshape,
-          lower_reshape, rules=(four_axes,), moves_data=True),
+    OpDef("transpose", ("Transpose",), build_transpose, lower_transpose, rules=(mergeable,), moves_data=True),
+    OpDef("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), build_reshape, lower_reshape,
+          moves_data=True),
 )  # fmt: skip
