@@ -236,8 +236,8 @@ def test_every_placement_reason_is_documented(table: Callable[[str, str, list[st
 def _reasons() -> Iterator[tuple[str, str]]:
     """Code and sentence of every reason that the compiler can give for placing an operator on the CPU."""
     for row in OPS.values():
-        for rule in row.rules:
-            yield rule.__name__.lstrip("_"), (rule.__doc__ or "").strip()
+        for rule in row.every_rule:
+            yield rule.code, rule.sentence
     for path in sorted((ROOT / "compiler").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("refuse", "Reason"):

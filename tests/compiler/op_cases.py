@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from tests.compiler.quantized import Builder
 
 Case = Callable[[Builder], str]
@@ -204,7 +203,7 @@ def _binaries() -> None:
         for a_shape, b_shape in _SHAPES:
             for side in ("computed", "quantized constant", "float constant"):
                 for swap in (False, True):
-                    if swap and side == "computed" or side == "float constant" and kind == "Sum":
+                    if (swap and side == "computed") or (side == "float constant" and kind == "Sum"):
                         continue
 
                     def build(b: Builder, kind: Any = kind, a_shape: Any = a_shape, b_shape: Any = b_shape,

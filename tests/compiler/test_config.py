@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.compiler.quantized_nets import tiny
 
 from furiosa.compiler import compile_model
 from furiosa.compiler.config import read_config
 from furiosa.isa.errors import FuriosaError, OptionError, UnsupportedError
-from tests.compiler.quantized_nets import tiny
 
 
 def test_tuning_options_change_nothing() -> None:

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.compiler.quantized_nets import mixed, resnet
 
 from furiosa.compiler import compile_model
 from furiosa.compiler.pipeline import LAYERS
-from tests.compiler.quantized_nets import mixed, resnet
 
 PROGRAM = """
 import hashlib, sys

@@ -16,13 +16,13 @@ import onnx.parser
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from tests.compiler.evaluate import evaluate
+from tests.compiler.quantized_nets import NETS
 
 from furiosa.compiler import compile_model, irfile
 from furiosa.compiler.compilation import Compiled
 from furiosa.isa.enf import load
 from furiosa.npu_sim.machine import Machine
-from tests.compiler.evaluate import evaluate
-from tests.compiler.quantized_nets import NETS
 
 Golden = Callable[[str, str], None]
 LAYERS = ("dfg", "ldfg", "cdfg", "gir", "lir")
@@ -31,8 +31,10 @@ MODELS = {
     "conv_relu_pool": """
 <ir_version: 8, opset_import: ["" : 17]>
 conv_relu_pool (float[1,2,4,4] x) => (float[1,3,2,2] y)
-<float sx = {0.05}, int8 zx = {-3}, float sy = {0.1}, int8 zy = {-128}, float[3] sw = {0.02,0.03,0.04}, int8[3] zw = {0,0,0},
- int8[3,2,1,1] w = {10,-20,30,40,-50,60}, float[3] sb = {0.001,0.0015,0.002}, int32[3] zb = {0,0,0}, int32[3] b = {5,-6,700}>
+<float sx = {0.05}, int8 zx = {-3}, float sy = {0.1}, int8 zy = {-128},
+ float[3] sw = {0.02,0.03,0.04}, int8[3] zw = {0,0,0},
+ int8[3,2,1,1] w = {10,-20,30,40,-50,60},
+ float[3] sb = {0.001,0.0015,0.002}, int32[3] zb = {0,0,0}, int32[3] b = {5,-6,700}>
 {
   xq = QuantizeLinear (x, sx, zx)
   xd = DequantizeLinear (xq, sx, zx)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
+from tests.compiler.quantized_nets import chain, mixed, tiny
 
-from furiosa.compiler import compile_model, pipeline
+from furiosa.compiler import compile_model, pipeline, specs
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.pipeline import LAYERS, STAGES, Pass, Run, Stage
 from furiosa.isa import target
-from furiosa.isa.errors import InternalError, ModelError, OptionError, UnsupportedError
-from tests.compiler.quantized_nets import chain, mixed, tiny
+from furiosa.isa.errors import InternalError, OptionError, UnsupportedError
 
 FROM_ONNX = """\
 [1/6] 🔍   Compiling from onnx to dfg
@@ -110,8 +111,8 @@ def test_the_guilty_pass_is_named() -> None:
 
     with pytest.raises(InternalError, match="pass `explode` of layer `ldfg` failed: KeyError: 'lost'"):
         _run(Pass(explode, "explode"))
-    with pytest.raises(InternalError, match="after `break_types`, the ldfg is malformed at .* quantized as None"):
-        _run(Pass(break_types, "break_types", pipeline.specs.LDFG))
+    with pytest.raises(InternalError, match=r"after `break_types`, the ldfg is malformed at .* quantized as None"):
+        _run(Pass(break_types, "break_types", specs.LDFG))
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,9 @@ def test_the_guilty_pass_is_named() -> None:
     [
         ({"target": "warboy-3pe"}, "warboy-3pe"),
         ({"target_ir": "lr"}, "unknown target IR `lr`"),
-        ({"batch_size": 0}, "the batch size must be at least 1, not 0"),
-        ({"batch_size": -1}, "the batch size must be at least 1, not -1"),
+        ({"batch_size": 0}, "the batch size must be at least 1 and below"),
+        ({"batch_size": 2**31}, r"below 2\*\*31, not 2147483648"),
+        ({"batch_size": -1}, "the batch size must be at least 1 and below"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], message: str) -> None:
@@ -140,9 +142,7 @@ def test_tensors_larger_than_the_device_are_refused_at_once() -> None:
     with pytest.raises(UnsupportedError, match=r"tensor `x` takes \d+ bytes, `warboy-2pe` has 17179869184 bytes"):
         compile_model(_two_nodes([1, 2**31, 2**31]))
     with pytest.raises(UnsupportedError, match="tensor `x` takes"):
-        compile_model(tiny(), batch_size=2**40)
-    with pytest.raises((UnsupportedError, ModelError, OptionError)):
-        compile_model(tiny(), batch_size=2**62)
+        compile_model(tiny(), batch_size=2**30)
 
 
 def test_a_chain_of_ten_thousand_operators_compiles() -> None:
@@ -156,7 +156,7 @@ def test_a_chain_of_ten_thousand_operators_compiles() -> None:
 
 def test_a_chain_of_ten_thousand_operators_on_the_cpu_compiles() -> None:
     names = [f"t{index}" for index in range(10_001)]
-    nodes = [helper.make_node("Sin", [x], [y], name=y) for x, y in zip(names, names[1:])]
+    nodes = [helper.make_node("Sin", [x], [y], name=y) for x, y in pairwise(names)]
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in (names[0], names[-1])]
     graph = helper.make_graph(nodes, "g", info[:1], info[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

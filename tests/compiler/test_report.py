@@ -6,12 +6,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from tests.compiler.quantized_nets import floats, mixed, resnet, tiny
 
 from furiosa.compiler import compile_model
 from furiosa.compiler.dot import render as dot
 from furiosa.compiler.memory_report import render as memory_page
 from furiosa.compiler.report import render
-from tests.compiler.quantized_nets import floats, mixed, resnet, tiny
 
 KEYS = {
     "schema_version": int, "target": str, "batch_size": int, "macs": int, "npu_clusters": int, "cpu_clusters": int,
@@ -46,12 +46,15 @@ def test_every_node_of_the_model_has_one_row() -> None:
     operators = [row["op"] for row in rows if row["reason_code"] != "boundary_layout"]
     assert sorted(operators) == ["Conv", "Conv", "Relu", "Relu", "Sin"]
     (sine,) = (row for row in rows if row["op"] == "Sin")
-    assert (sine["device"], sine["reason_code"], sine["reason"]) == ("cpu", "no_lowering", "`Sin` has no NPU lowering")
+    assert (sine["device"], sine["reason_code"]) == ("cpu", "no_lowering")
+    assert "has no NPU lowering" in sine["reason"]
 
 
 def test_table() -> None:
     text = render(compile_model(mixed(), target="warboy").report)
-    assert re.sub(r"\d[\d,.]*", "#", text) == (
+    table, _, reasons = re.sub(r"\d[\d,.]*", "#", text).partition("\nOn the CPU:\n")
+    assert re.fullmatch(r"     # x Sin: .*has no NPU lowering.* \(Sin#\)\n", reasons)
+    assert table == (
         "Target              : warboy, batch size #\n"
         "Operators           : # on the NPU, # on the CPU\n"
         "Clusters            : # NPU, # CPU\n"
@@ -59,9 +62,6 @@ def test_table() -> None:
         "SRAM peak           : # of # MiB\n"
         "DRAM traffic        : # MiB\n"
         "NPU time (modelled) : # cycles, # us\n"
-        "\n"
-        "On the CPU:\n"
-        "     # x Sin: `Sin` has no NPU lowering (Sin#)\n"
     )
     assert "Operators           : 4 on the NPU, 1 on the CPU\n" in text
 
@@ -95,7 +95,7 @@ def test_dot(layer: str) -> None:
     assert {name for edge in edges for name in edge} == set(nodes)
     shown = [op for op in graph if op.kind not in ("const", "absent")]
     assert len(nodes) == len(shown) + len(graph.outputs)
-    assert any(r"\nCPU: `Sin` has no NPU lowering" in label for label in nodes.values())
+    assert any("has no NPU lowering" in label for label in nodes.values())
 
 
 class Page(HTMLParser):

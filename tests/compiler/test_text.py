@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from tests.compiler.quantized_nets import tiny
 
 from furiosa.compiler import compile_model, irfile
 from furiosa.compiler.dot import render as dot
 from furiosa.compiler.text import parse_graph, print_graph
-from tests.compiler.quantized_nets import tiny
 
 AWKWARD = ("a b", "a'b\"c", "back\\slash", "new\nline", "\u2028", "程序", "program 1", "# no", "%0 = x", "gr\x0baph ")
 

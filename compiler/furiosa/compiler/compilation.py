@@ -12,6 +12,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from furiosa.compiler import irfile, specs
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.config import check_config
@@ -23,6 +25,8 @@ from furiosa.isa import enf
 from furiosa.isa.errors import FuriosaError, InternalError, ModelError, OptionError, UnsupportedError
 from furiosa.isa.target import DEFAULT, Target
 from furiosa.isa.target import target as find_target
+
+_MOST_BATCHES = 2**31
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ def compile_model(
     """
     start = time.perf_counter()
     npu = find_target(target)
-    if batch_size < 1:
-        raise OptionError(f"the batch size must be at least 1, not {batch_size}")
+    if not 0 < batch_size < _MOST_BATCHES:
+        raise OptionError(f"the batch size must be at least 1 and below 2**31, not {batch_size}")
     if target_ir not in LAYERS:
         raise OptionError(f"unknown target IR `{target_ir}`", hint=f"the target IRs are {', '.join(LAYERS)}")
     check_config(config or {})
@@ -69,10 +73,10 @@ def compile_model(
     if layer in LAYERS[LAYERS.index(target_ir) :]:
         raise OptionError(f"`{source.where}` is a `{layer}` already and cannot become a `{target_ir}`",
                           hint="compile the model itself")  # fmt: skip
-    value = source if layer == "onnx" else _load(source, npu)
+    value = source if layer == "onnx" else _load(source, layer, npu)
     run = Run(npu, progress or (lambda _: None))
     try:
-        with _no_cycle_search():
+        with _no_cycle_search(), np.errstate(all="ignore"):  # absurd scales saturate, without a warning
             value = run.compile(value, layer, target_ir)
             data = enf.dump(value) if isinstance(value, enf.Enf) else irfile.dump(target_ir, value)
     except InternalError as error:
@@ -139,16 +143,20 @@ def _inconsistent(layer: str, fault: str, where: str) -> ModelError:
                       hint="write it again with `furiosa-compiler --target-ir`")  # fmt: skip
 
 
-def _load(source: Source, target: Target) -> Any:
+def _load(source: Source, layer: str, target: Target) -> Any:
     """The model in an IR file; its batch size is settled, and from the GIR on its target too."""
-    value = irfile.load(source.data, source.where)
-    graph = value.graph if isinstance(value, Clusters) else value
-    if isinstance(graph, Graph):
-        layer = irfile.layer_of(source.data)
-        check_tensors(graph, target)
-        fault = specs.broken(graph, specs.DFG if layer == "dfg" else specs.LDFG)
-        if fault:
-            raise _inconsistent(str(layer), fault, source.where)
+    try:
+        value = irfile.load(source.data, source.where)
+        graph = value.graph if isinstance(value, Clusters) else value
+        if isinstance(graph, Graph):
+            check_tensors(graph, target)
+            fault = specs.broken(graph, specs.DFG if layer == "dfg" else specs.LDFG)
+            if fault:
+                raise _inconsistent(layer, fault, source.where)
+    except FuriosaError:
+        raise
+    except Exception as error:  # what people may write in a text is without end
+        raise _inconsistent(layer, f"{type(error).__name__}: {error}", source.where) from error
     if source.batch_size != 1:
         raise OptionError("the batch size of an IR file is settled already", where=source.where,
                           hint="compile the model itself with the batch size")  # fmt: skip

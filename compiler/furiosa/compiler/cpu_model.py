@@ -53,8 +53,8 @@ def _node(op: Op, cluster: Cluster) -> onnx.NodeProto:
         node.output[0] = op.name
         del node.output[1:]
     else:
-        for index in range(len(node.output)):
-            node.output[index] = projections.get(index, "")
+        for index, given in enumerate(node.output):
+            node.output[index] = projections.get(index, given and f"{op.name}:{index}")
     return node
 
 

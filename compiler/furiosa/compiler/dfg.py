@@ -17,13 +17,12 @@ from furiosa.compiler.ops import BY_ONNX, OPS, OpDef, functions, qlinear
 from furiosa.compiler.ops.functions import Chain, Function
 from furiosa.compiler.ops.layout import affine
 from furiosa.compiler.ops.movement import padding_code
-from furiosa.compiler.ops.table import Refusal, Unit, integer_range, refuse
+from furiosa.compiler.ops.table import QUANTIZE, Refusal, Unit, integer_range, refuse
 from furiosa.compiler.quantization import moves_integers
 from furiosa.isa import arithmetic
 from furiosa.isa.dtypes import DType
 
 _MAX_DEPTH = 32
-_QUANTIZE_HINT = "quantize the operator's inputs and its result (QDQ form)"
 
 
 def absorb_quantization(graph: Graph) -> Graph:
@@ -86,12 +85,12 @@ def _sink_dequantize(op: Op) -> Op:
 
 
 def _raise_dequantize(op: Op) -> Op | None:
-    """move(DQ(x)) is DQ(move(x)): elements that only move need no float form, even when nothing quantizes them again."""
+    """move(DQ(x)) is DQ(move(x)): what only moves needs no float form, even when nothing quantizes it again."""
     row = BY_ONNX.get(op.attrs.op_type) if op.attrs.domain == "" else None
     if row is None or not row.moves_data or row.name == "concat" or op.type.dtype is not DType.F32:
         return None
     x = op.inputs[0]
-    if x.kind != "dequantize" or x.inputs[0].kind == "const" or x.inputs[0].type.quant != x.attrs.quant:
+    if x.kind != "dequantize" or x.inputs[0].type.quant != x.attrs.quant:
         return None
     stored = replace(op.type, dtype=x.inputs[0].type.dtype, quant=x.attrs.quant)
     if not stored.dtype.quantized or x.attrs.quant.axis is not None:
@@ -107,7 +106,10 @@ def _raise_dequantize(op: Op) -> Op | None:
 
 
 class _Absorber:
-    """Builds the integer ops for one ``quantize`` op; ``integer_kernel``: the model's node computes on integers itself."""
+    """Builds the integer ops for one ``quantize`` op.
+
+    ``integer_kernel``: the model's node computes on integers itself.
+    """
 
     def __init__(self, quantize: Op, integer_kernel: bool = False) -> None:
         self.quantize = quantize
@@ -134,7 +136,8 @@ class _Absorber:
             x = x.inputs[0]
         chain = tuple(reversed(functions_found)) + chain
         if depth > _MAX_DEPTH:
-            raise refuse("depth", "too many unquantized operators in a row", f"more than {depth}", _MAX_DEPTH)
+            raise refuse("depth", "too many unquantized operators in a row", f"more than {depth}", _MAX_DEPTH,
+                         QUANTIZE)  # fmt: skip
         done = self._leaf(x, chain) if x.kind in ("dequantize", "const") else self._core(x, chain, depth)
         return replace(done, sources=done.sources + tuple(reversed(sources))) if sources else done
 
@@ -153,7 +156,7 @@ class _Absorber:
             return integers
         if not integers.type.dtype.quantized or integers.type.quant is None or integers.type.quant.axis is not None:
             raise refuse("not_quantized", "the inputs must be int8 or uint8 with one scale",
-                         integers.type.dtype.numpy_name, "int8 or uint8", _QUANTIZE_HINT)  # fmt: skip
+                         integers.type.dtype.numpy_name, "int8 or uint8", QUANTIZE)  # fmt: skip
         kind = replace(self.to, shape=integers.type.shape)
         op = Op("function", (integers,), Chain(chain), kind, self._name(), self.quantize.node or x.node)
         return _checked(OPS["function"], op)
@@ -162,7 +165,8 @@ class _Absorber:
         row = BY_ONNX.get(x.attrs.op_type) if x.kind == "onnx" and x.attrs.domain == "" else None
         if row is None:
             what = x.attrs.op_type if x.kind == "onnx" else x.kind
-            raise _at(x, refuse("no_lowering", f"`{what}` has no NPU lowering"))
+            raise _at(x, refuse("no_lowering", f"`{what}` has no NPU lowering", what, "the operators of the table",
+                                "replace the operator, or keep it on the CPU"))  # fmt: skip
         try:
             return self._move(row, x, chain, depth) if row.moves_data else self._compute(row, x, chain)
         except Refusal as refusal:
@@ -172,14 +176,16 @@ class _Absorber:
         """quantize(chain(move(x))) = move(quantize(chain(x)))."""
         name = self._name()
         if chain and row.name in ("max_pool2d", "pad") and functions.clamp(chain, self.to, -128, 255) is None:
-            raise refuse("activation", "only Relu and Clip may follow this operator unquantized", chain[0][0])
+            raise refuse("activation", "only Relu and Clip may follow this operator unquantized", chain[0][0],
+                         "Relu or Clip", QUANTIZE)  # fmt: skip
         data = len(x.inputs) if row.name == "concat" else 1
         moved = tuple(self.absorb(v, chain, depth + 1) for v in x.inputs[:data])
         if moved[0].kind == "const" and row.name in ("reshape", "transpose"):
             return _moved_constant(moved[0], x, name)
         rest = tuple(None if v.kind == "absent" else operand(v) for v in x.inputs[data:])
         if row.name == "pad" and chain:
-            raise refuse("activation", "a function after Pad needs a quantization in between", chain[0][0])
+            raise refuse("activation", "a function after Pad needs a quantization in between", chain[0][0],
+                         "none", QUANTIZE)  # fmt: skip
         lo, hi = integer_range(self.to.dtype)
         unit = Unit(x.attrs, moved + rest, replace(self.to, shape=x.type.shape), name, lo, hi)
         return _checked(row, row.build(unit))
@@ -189,8 +195,9 @@ class _Absorber:
         bounds = functions.clamp(chain, self.to, *whole)
         if bounds is None:
             raise refuse("activation", "a function after this operator needs a quantization in between",
-                         chain[0][0], "Relu or Clip", _QUANTIZE_HINT)  # fmt: skip
-        node, inputs, summed, sources = x.attrs, x.inputs, None, ()
+                         chain[0][0], "Relu or Clip", QUANTIZE)  # fmt: skip
+        sources: tuple[tuple[str, str], ...] = ()
+        node, inputs, summed = x.attrs, x.inputs, None
         if row.name in ("average_pool2d", "global_average_pool"):
             inputs, summed, sources = _summands(x)
         product = _biased_product(x) if row.name == "add" else None
@@ -218,7 +225,7 @@ def _biased_product(add: Op) -> Op | None:
 
 
 def _summands(pool: Op) -> tuple[tuple[Op, ...], float | None, tuple[tuple[str, str], ...]]:
-    """The two operands when a mean is over relu(a + b) or a + b of dequantized tensors, and the floor; else its input."""
+    """The operands, and the floor, when a mean is over relu(a + b) or a + b of dequantized tensors; else its input."""
     x, floor, sources = pool.inputs[0], -inf, []
     if x.kind == "onnx" and x.attrs.op_type == "Relu":
         sources.append((x.node, "Relu"))
@@ -253,7 +260,7 @@ def _at(x: Op, refusal: Refusal) -> Refusal:
 
 
 def operand(x: Op) -> Op:
-    """The integers behind a float operand: what a ``dequantize`` reads, typed with its quantization; constants as they are."""
+    """The integers behind a float operand, typed with their quantization; constants as they are."""
     if x.kind != "dequantize":
         return x
     integers, quant = x.inputs[0], x.attrs.quant
@@ -262,7 +269,7 @@ def operand(x: Op) -> Op:
     if integers.type.quant is None and integers.kind in ("const", "input"):
         return replace(integers, type=replace(integers.type, quant=quant))
     raise refuse("mixed_quantization", "a tensor is dequantized with other parameters than it was quantized with",
-                 f"`{integers.name}`", hint="quantize the model again")  # fmt: skip
+                 f"`{integers.name}`", "the same parameters", "quantize the model again")  # fmt: skip
 
 
 def real_values(op: Op) -> Array:

@@ -193,4 +193,4 @@ def rewrite(graph: Graph, *rules: Callable[[Op], Op | None]) -> Graph:
 def const(name: str, data: Array, quant: Quant | None = None, node: str = "") -> Op:
     """A constant with this value; its type is that of the array."""
     dtype = DType.of(data.dtype.name)
-    return Op("const", (), Attrs(), TensorType(data.shape, dtype, quant), name, node, np.ascontiguousarray(data))
+    return Op("const", (), Attrs(), TensorType(data.shape, dtype, quant), name, node, np.asarray(data, order="C"))

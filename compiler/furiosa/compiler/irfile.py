@@ -7,6 +7,7 @@ The first line is ``furiosa-ir dfg 1 <bytes of constants> <their sha256>``; then
 from __future__ import annotations
 
 import hashlib
+import warnings
 from typing import Any
 
 from furiosa.compiler import text
@@ -62,7 +63,9 @@ def load(data: bytes, where: str) -> Any:
     except UnicodeDecodeError:
         raise ModelError("the text of the IR file is damaged", where=where, hint=again) from None
     try:
-        return _parsed(layer, "\n" + body, blob)  # so that lines count from the file's first
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # Python's, about words like `1x0`
+            return _parsed(layer, "\n" + body, blob)  # so that lines count from the file's first
     except ModelError as error:
         place = f"{where}, {error.where}" if error.where else where
         raise ModelError(error.message, where=place, hint=error.hint) from None

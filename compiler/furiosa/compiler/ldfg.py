@@ -12,6 +12,7 @@ from furiosa.compiler.lowlevel import KINDS
 from furiosa.compiler.moves import Moves
 from furiosa.compiler.ops import BY_ONNX, OPS
 from furiosa.compiler.ops.layout import TO_NCHW, nhwc, transpose, view
+from furiosa.compiler.ops.table import QUANTIZE
 
 _MOVES = ("npu.view", "npu.transpose")
 _LONGEST_ROW = 16
@@ -31,11 +32,16 @@ def split(graph: Graph) -> Graph:
 def _reason(op: Op) -> Reason:
     """Why a node that nobody tried to absorb is on the CPU."""
     node: OnnxNode = op.attrs
-    if node.domain == "" and node.op_type in BY_ONNX:
-        return Reason("not_quantized", "the operator is not quantized", op.type.dtype.numpy_name, "int8 or uint8",
-                      "quantize the operator's inputs and its result (QDQ form)")  # fmt: skip
-    return Reason("no_lowering", f"`{node.op_type}` has no NPU lowering", node.op_type,
-                  hint="replace the operator, or keep it on the CPU")  # fmt: skip
+    if (node.domain, node.op_type) in (("", "QuantizeLinear"), ("", "DequantizeLinear")):
+        return Reason("no_lowering", "only per-tensor int8 and uint8 quantization with constant parameters is "
+                      "accelerated", op.type.dtype.numpy_name, "int8 or uint8", "quantize the model anew")  # fmt: skip
+    if node.domain or node.op_type not in BY_ONNX:
+        return Reason("no_lowering", f"`{node.op_type}` has no NPU lowering", node.op_type,
+                      "the operators of the table", "replace the operator, or keep it on the CPU")  # fmt: skip
+    found = next((x.type.dtype.numpy_name for x in op.inputs if x.kind not in ("dequantize", "const", "absent")), None)
+    what = "the operator's result is not quantized" if found is None else "the operator is not quantized"
+    return Reason("not_quantized", what, found or op.type.dtype.numpy_name, "int8 or uint8",
+                  QUANTIZE)  # fmt: skip
 
 
 def lower(graph: Graph) -> Graph:
@@ -109,7 +115,8 @@ def view_of_view(op: Op) -> Op | None:
 def product_of_flattened(op: Op) -> Op | None:
     """product(view(transpose(x))) of a flattened image is product(view(x)) with the weights in the image's order"""
     match op:
-        case Op(kind="npu.conv2d", inputs=(Op(kind="npu.view", inputs=(Op(kind="npu.transpose") as turn,)) as flat, w, *_)):
+        case Op(kind="npu.conv2d", inputs=(Op(kind="npu.view", inputs=(Op(kind="npu.transpose") as turn,)) as flat,
+                                           w, *_)):  # fmt: skip
             pass
         case _:
             return None

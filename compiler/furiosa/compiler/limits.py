@@ -11,6 +11,7 @@ from furiosa.compiler.graph import Graph
 from furiosa.isa.errors import UnsupportedError
 from furiosa.isa.target import Target
 
+_MOST_OF_A_TENSOR = 2**31 - 1  # the strides of an instruction are int32
 _HINT = "check the model's shapes, and use a smaller batch size"
 
 
@@ -27,9 +28,13 @@ def check_tensors(graph: Graph, target: Target) -> Graph:
 
 
 def check_program(program: Gir, target: Target) -> Gir:
-    """The program. Raises UnsupportedError when what it keeps in DRAM does not fit."""
+    """The program. Raises UnsupportedError when what it keeps in DRAM does not fit or cannot be addressed."""
     if program.dram_bytes > target.dram_bytes:
         raise UnsupportedError(
             f"the model needs {program.dram_bytes} bytes of DRAM, `{target.name}` has {target.dram_bytes}", hint=_HINT
         )
+    for slot in program.slots:
+        if slot.size > _MOST_OF_A_TENSOR:
+            raise UnsupportedError(f"tensor `{slot.tensor}` takes {slot.size} bytes on the NPU, at most "
+                                   f"{_MOST_OF_A_TENSOR} can be addressed", hint=_HINT)  # fmt: skip
     return program

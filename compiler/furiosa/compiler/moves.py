@@ -9,7 +9,8 @@ from itertools import count
 @dataclass
 class Moves:
     """A tensor of ``shape`` whose axes were split, permuted and joined; ``order`` are factors of the axes, outermost
-    first, as the elements lie now, ``source`` as they lay in the beginning."""
+    first, as the elements lie now, ``source`` as they lay in the beginning.
+    """
 
     sizes: dict[int, int]
     source: list[int]
@@ -23,7 +24,8 @@ class Moves:
 
     def view(self, shape: tuple[int, ...]) -> list[list[int]] | None:
         """The factors of each axis when the elements are seen with ``shape``; None when an axis begins within a factor
-        that cannot be split there."""
+        that cannot be split there.
+        """
         rest, axes = list(reversed(self.order)), []
         fresh = count(max(self.sizes, default=0) + 1)
         for size in shape:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from furiosa.compiler import cdfg, dfg, irfile, ldfg, limits, module, quantization, specs
+from furiosa.compiler import cdfg, cpu_check, dfg, irfile, ldfg, limits, module, quantization, specs
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.specs import Spec
 from furiosa.isa import env
@@ -70,7 +70,10 @@ STAGES: tuple[Stage, ...] = (
         _graph(ldfg.lower, specs.LDFG, "Lowering graph(LAS)"),    # the NPU's operators and layout
         _graph(ldfg.optimize, specs.LDFG, "Optimizing graph"),    # fewer of them
     )),
-    Stage("cdfg", (Pass(lambda graph, _: cdfg.cluster(graph), "cluster"),)),       # what runs as one step
+    Stage("cdfg", (
+        Pass(lambda graph, _: cdfg.cluster(graph), "cluster"),                     # what runs as one step
+        Pass(lambda clusters, _: cpu_check.check_cpu(clusters), "check_cpu"),      # and that it does
+    )),
     Stage("gir", (Pass(module.build, "build"),)),                                  # tiles, transfers, addresses
     Stage("lir", (Pass(lambda m, _: module.linearize(m), "linearize"),)),          # one stream with tokens
     Stage("enf", (Pass(lambda m, _: module.assemble(m), "assemble"),)),            # the file
@@ -134,7 +137,8 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{number:02}-{layer}-{step.name}.txt").write_text(irfile.printed(value)[0], encoding="utf-8")
         except OSError as error:
-            raise OptionError(f"cannot write to `{folder}`: {error.strerror}", where=f"environment variable `{env.DUMP.name}`",
+            raise OptionError(f"cannot write to `{folder}`: {error.strerror}",
+                              where=f"environment variable `{env.DUMP.name}`",
                               hint="name a folder that may be written to, or unset it") from None  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from furiosa.compiler.graph import Graph, Op, Quant, TensorType, rebuild, with_i
 from furiosa.compiler.ops import BY_ONNX, qlinear
 from furiosa.isa.dtypes import DType
 
+
 def type_integers(graph: Graph) -> Graph:
-    """Int8 and uint8 tensors get the quantization that the operator which gives them, or one that reads them, states."""
+    """Int8 and uint8 tensors get the quantization that an operator which gives or reads them states."""
     order = list(graph)
     known: dict[Op, Quant] = {op: op.type.quant for op in order if op.type.quant is not None}
     for op in order:
@@ -63,9 +64,12 @@ def _stated_operands(op: Op, known: dict[Op, Quant]) -> list[tuple[Op, Quant]]:
 def merge_pairs(graph: Graph) -> Graph:
     """quantize - dequantize - quantize - dequantize with nothing between becomes one pair over the common range.
 
-    ONNX Runtime's DoubleQDQPairsRemover; its float32 steps decide the new scale and zero point.
+    ONNX Runtime's DoubleQDQPairsRemover; its float32 steps decide the new scale and zero point. The first quantize and
+    dequantize have no other reader; the second quantize may be dequantized several times.
     """
     edges = _edges(graph)
+    kept = {x.name for op in graph if op.kind != "dequantize" for x in op.inputs} | {op.name for op in graph.outputs}
+    merged: dict[str, Op] = {}
 
     def change(op: Op, inputs: tuple[Op, ...]) -> Op:
         op = with_inputs(op, inputs)
@@ -75,22 +79,28 @@ def merge_pairs(graph: Graph) -> Graph:
                 pass
             case _:
                 return op
-        apart = all(edges[x.name] == 1 for x in (first, between, second))
-        if not apart or first.type.dtype != second.type.dtype or not _pair(first, between) or not _pair(second, op):
-            return op
-        quant = _common(first.attrs.quant, second.attrs.quant, first.type.dtype)
-        if quant is None:
-            return op
-        quantized = replace(first, attrs=Affine(quant), type=replace(first.type, quant=quant),
-                            sources=first.sources + between.sources + second.sources)  # fmt: skip
-        return replace(op, inputs=(quantized,), attrs=Affine(quant))
+        if second.name not in merged:
+            apart = edges[first.name] == edges[between.name] == 1 and second.name not in kept
+            if not apart or first.type.dtype != second.type.dtype or not _pair(first, between) or not _pair(second, op):
+                return op
+            quant = _common(first.attrs.quant, second.attrs.quant, first.type.dtype)
+            if quant is None:
+                return op
+            merged[second.name] = replace(
+                first, attrs=Affine(quant), type=replace(first.type, quant=quant),
+                sources=first.sources + between.sources + second.sources,
+            )  # fmt: skip
+        quantized = merged[second.name]
+        return replace(op, inputs=(quantized,), attrs=Affine(quantized.type.per_tensor()))
 
     return rebuild(graph, change)
 
 
 def _edges(graph: Graph) -> Counter[str]:
-    """How often each op is read, outputs of the graph included; every reader of a ``dequantize`` counts for its operand,
-    since ONNX Runtime gives each its own."""
+    """How often each op is read, outputs of the graph included.
+
+    Every reader of a ``dequantize`` counts for its operand, since ONNX Runtime gives each its own.
+    """
     edges = Counter(x.name for op in graph for x in op.inputs)
     edges.update(op.name for op in graph.outputs)
     for op in graph:

@@ -90,9 +90,9 @@ def _of_click(error: Exception) -> tuple[str, int] | None:
     if not isinstance(error, click.ClickException):
         return None
     message = error.format_message().rstrip(".")
-    hint = None
-    if (context := getattr(error, "ctx", None)) is not None:
-        hint = f"`{context.command_path} --help` shows what it accepts"
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else os.path.basename(sys.argv[0])
+    hint = f"`{command} --help` shows what it accepts"
     rendered = FuriosaError(message[:1].lower() + message[1:], hint=hint).render()
     return rendered, ExitStatus.USAGE
 

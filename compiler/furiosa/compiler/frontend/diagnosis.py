@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 
 from furiosa.isa.errors import ModelError
@@ -11,12 +13,13 @@ from furiosa.isa.errors import ModelError
 if TYPE_CHECKING:
     from furiosa.compiler.pipeline import Source
 
+_MOST_ELEMENTS = 2**26  # of an input that is worth an experiment
 _HINT = "export the model again; a valid file passes `onnx.checker.check_model` and opens in ONNX Runtime"
 
 
 def fault(source: Source) -> ModelError | None:
     """The model's fault as ONNX's checker, its shape inference or ONNX Runtime see it; None when all accept it."""
-    for judge in (_readable, _checked, _opened):
+    for judge in (_readable, _checked, _executed):
         try:
             judge(source.data)
         except Exception as error:  # their exceptions have no common base
@@ -44,10 +47,19 @@ def _checked(data: bytes) -> None:
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
 
-def _opened(data: bytes) -> None:
+def _executed(data: bytes) -> None:
+    """ONNX Runtime opens the model and runs it on zeros: some faults show only there."""
     import onnxruntime
 
+    graph = onnx.ModelProto.FromString(data).graph
+    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.input}
+    external = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer)
+    if external or any(prod(shape) > _MOST_ELEMENTS for shape in shapes.values()):
+        return
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.input}
+    session.run(None, {x.name: np.zeros(shapes[x.name], onnx.helper.tensor_dtype_to_np_dtype(types[x.name]))
+                       for x in session.get_inputs()})  # fmt: skip

@@ -28,7 +28,7 @@ def fold(
         part = slice(*slice(node.int("start", 0), node.int("end", rank)).indices(rank))
         return {outputs[0]: const(outputs[0], np.array(inputs[0].type.shape[part], np.int64), node=node.name)}
     if node.op_type == "Constant":
-        return {outputs[0]: const(outputs[0], _constant(node), node=node.name)}
+        return {outputs[0]: const(outputs[0], constant(node.message), node=node.name)}
     if node.op_type in ("DequantizeLinear", "QuantizeLinear") or node.op_type in _NOT_PURE or node.captured:
         return None
     if not inputs or any(op.kind not in ("const", "absent") for op in inputs):
@@ -43,8 +43,9 @@ def _trains(inputs: tuple[Op, ...]) -> bool:
     return len(inputs) > 2 and (inputs[2].kind != "const" or bool(inputs[2].value))
 
 
-def _constant(node: OnnxNode) -> Array:
-    attribute = node.message.attribute[0]
+def constant(node: onnx.NodeProto) -> Array:
+    """The value of a Constant node."""
+    attribute = node.attribute[0]
     value = onnx.helper.get_attribute_value(attribute)
     if attribute.name == "value":
         return numpy_helper.to_array(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+import onnx.inliner
 from onnx import NodeProto, TensorProto
 
 from furiosa.isa.errors import ModelError, UnsupportedError
@@ -69,7 +70,8 @@ def all_nodes(nodes: Iterator[NodeProto] | list[NodeProto]) -> Iterator[NodeProt
 
 def _inlined(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     try:
-        return onnx.inliner.inline_local_functions(model)
+        inlined: onnx.ModelProto = onnx.inliner.inline_local_functions(model)
+        return inlined
     except Exception as error:
         raise ModelError(f"the functions of the model cannot be inlined: {first_line(error)}", where=where,
                          hint=_EXPORT) from None  # fmt: skip
@@ -111,6 +113,6 @@ def _known(node: NodeProto, opsets: dict[str, int], where: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    """What an error of another library says, in one line: its first paragraph."""
+    paragraph = str(error).strip().split("\n\n")[0].split("==>")[0]
+    return " ".join(paragraph.split()).rstrip(".") or type(error).__name__

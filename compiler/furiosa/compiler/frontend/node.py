@@ -37,7 +37,10 @@ class Project(Attrs):
 
 @dataclass(frozen=True)
 class OnnxNode(Attrs):
-    """Of ``onnx``: a node that ONNX Runtime runs. The last ``captured`` inputs are what its subgraphs read from outside."""
+    """Of ``onnx``: a node that ONNX Runtime runs.
+
+    The last ``captured`` inputs are what its subgraphs read from outside.
+    """
 
     name: str
     op_type: str
@@ -54,7 +57,9 @@ class OnnxNode(Attrs):
     @cached_property
     def message(self) -> onnx.NodeProto:
         """The node itself."""
-        return onnx.NodeProto.FromString(self.proto)
+        node = onnx.NodeProto()
+        node.ParseFromString(self.proto)
+        return node
 
     @cached_property
     def _attributes(self) -> dict[str, onnx.AttributeProto]:

@@ -54,7 +54,8 @@ class _Builder:
         for value in self.inputs:
             self.ops[value.name] = Op("input", (), Attrs(), self.types[value.name], value.name)
         self.used = {name for proto in self.model.graph.node for name in [*proto.input, *_captured(proto)]}
-        self.used |= {value.name for value in self.model.graph.output}
+        self.results = {value.name for value in self.model.graph.output}
+        self.used |= self.results
         for index, proto in enumerate(self.model.graph.node):
             try:
                 self.add(proto, f"{proto.op_type}_{index}")
@@ -62,7 +63,8 @@ class _Builder:
                 raise
             except Exception as error:
                 raise UnsupportedError(f"operator `{proto.op_type}` cannot be imported: {first_line(error)}",
-                                       where=f"{self.where}, node `{proto.name or proto.op_type}`") from error  # fmt: skip
+                                       where=f"{self.where}, node `{proto.name or proto.op_type}`",
+                                       hint="replace the operator") from error  # fmt: skip
         names = tuple(value.name for value in self.model.graph.output)
         self._name_outputs(names)
         inputs = tuple(self.ops[value.name] for value in self.inputs)
@@ -70,10 +72,10 @@ class _Builder:
                      self.batch_size)  # fmt: skip
 
     def _name_outputs(self, names: tuple[str, ...]) -> None:
-        """An output that is an input, a constant, or the same as another output becomes an op of its own."""
+        """An output that is a constant or another tensor under a new name becomes an op of its own."""
         for name in names:
             op = self.find(name)
-            if op.name != name or op.kind in ("input", "const"):
+            if op.name != name:
                 proto = onnx.helper.make_node("Identity", [op.name], [name], name=f"{name}:output")
                 node = OnnxNode.of(proto, proto.name, self.opsets.get("", 1), 0)
                 self.ops[name] = Op("onnx", (op,), node, op.type, name, node.name,
@@ -89,24 +91,29 @@ class _Builder:
                     where=self.where, hint=f"use one of {', '.join(d.numpy_name for d in DType)}",
                 )  # fmt: skip
             try:
-                self.ops[name] = const(name, numpy_helper.to_array(tensor))
+                self._settle(name, const(name, numpy_helper.to_array(tensor)))
             except ValueError as error:
                 raise ModelError(f"initializer `{name}` is damaged: {first_line(error)}", where=self.where,
                                  hint="export the model again") from None  # fmt: skip
         return self.ops[name]
 
+    def _settle(self, name: str, op: Op) -> None:
+        """The op of a tensor; a constant that is a result gets another name, because it stays no result itself."""
+        self.ops[name] = named(op, f"{name}:value") if op.kind == "const" and name in self.results else op
+
     def add(self, proto: onnx.NodeProto, default_name: str) -> None:
         inputs = tuple(self.find(name) for name in proto.input)
         captured = tuple(self.find(name) for name in _captured(proto) if name in self.ops or name in self.initializers)
-        name = proto.name if proto.name and proto.name not in self.node_names else default_name
-        self.node_names.add(name)
-        node = OnnxNode.of(proto, name, self.opsets.get(proto.domain, 1), len(captured))
+        node_name = proto.name if proto.name and proto.name not in self.node_names else default_name
+        self.node_names.add(node_name)
+        node = OnnxNode.of(proto, node_name, self.opsets.get(proto.domain, 1), len(captured))
         outputs = [name for name in proto.output if name in self.used]
         if not outputs:
             return
         folded = fold(node, outputs, inputs, self.types)
         if folded is not None:
-            self.ops.update(folded)
+            for name, op in folded.items():
+                self._settle(name, op)
             return
         self._complete(proto, node, inputs)
         op = self._affine(node, inputs, outputs[0]) or Op(
@@ -162,6 +169,7 @@ class _Builder:
             raise ModelError(f"scale `{scale.name}` is {np.ravel(scale.value).min()}, it must be finite and above 0",
                              where=f"{self.where}, node `{node.name}` ({node.op_type})",
                              hint="quantize the model again")  # fmt: skip
+        self._check_length(node, x, scale, zero)
         quant = _quant(scale.value, None if zero is ABSENT else zero.value, node.int("axis", 1), len(x.type.shape))
         source = ((node.name, node.op_type),)
         if node.op_type == "DequantizeLinear":
@@ -171,6 +179,17 @@ class _Builder:
         result = self.type_of(name, node)
         return Op("quantize", (x,), Affine(quant), TensorType(result.shape, result.dtype, quant), name, node.name,
                   sources=source)  # fmt: skip
+
+
+    def _check_length(self, node: OnnxNode, x: Op, scale: Op, zero: Op) -> None:
+        """A scale for the tensor or for each index of the axis; as many zero points."""
+        axis, length, rank = node.int("axis", 1), scale.type.size, len(x.type.shape)
+        fits = length == 1 or -rank <= axis < rank and x.type.shape[axis] in (-1, length)
+        zeros = zero.type.size if zero.kind == "const" else length
+        if not fits or zeros != length:
+            raise ModelError(f"`{scale.name}` has {length} scales and there are {zeros} zero points for a tensor of "
+                             f"shape {x.type.shape}", where=f"{self.where}, node `{node.name}` ({node.op_type})",
+                             hint="quantize the model again")  # fmt: skip
 
 
 def _quant(scale: Any, zero: Any, axis: int, rank: int) -> Quant:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import onnx
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from furiosa.compiler.frontend.fold import constant
 from furiosa.compiler.frontend.modelfile import first_line
 from furiosa.compiler.frontend.node import ELEMENT
 from furiosa.compiler.graph import TensorType
@@ -138,9 +139,8 @@ _TARGETS = {"Reshape": 1, "Resize": 3}
 def multiply_targets(model: ModelProto, batch_size: int) -> None:
     """Fixed first dimensions in the target shapes of Reshape and Resize grow with the batch, weights apart."""
     graph = model.graph
-    values: dict[str, TensorProto] = {t.name: t for t in graph.initializer}
-    values |= {n.output[0]: n.attribute[0].t for n in graph.node
-               if n.op_type == "Constant" and n.attribute and n.attribute[0].HasField("t")}  # fmt: skip
+    values: dict[str, TensorProto | NodeProto] = {t.name: t for t in graph.initializer}
+    values |= {node.output[0]: node for node in graph.node if node.op_type == "Constant" and node.attribute}
     computed = {value.name for value in graph.input} - {t.name for t in graph.initializer}
     for index, node in enumerate(graph.node):
         if not computed.intersection(node.input):
@@ -149,8 +149,9 @@ def multiply_targets(model: ModelProto, batch_size: int) -> None:
         place = _TARGETS.get(node.op_type, 0)
         if not 0 < place < len(node.input) or node.input[0] not in computed or node.input[place] not in values:
             continue
-        target = numpy_helper.to_array(values[node.input[place]]).copy()
-        if target.size and target[0] > 0:
+        given = values[node.input[place]]
+        target = (constant(given) if isinstance(given, NodeProto) else numpy_helper.to_array(given)).copy()
+        if target.ndim == 1 and target.size and target[0] > 0:
             target[0] *= batch_size
             node.input[place] = f"{node.input[place]}:batch{index}"
             graph.initializer.append(numpy_helper.from_array(target, node.input[place]))

@@ -86,7 +86,10 @@ def read(text: str, types: Mapping[str, type[Any]], parts: Mapping[str, type[Any
         raise Unreadable("it is not written like `Name(field=value, ...)`") from None
     if not isinstance(tree, ast.Call):
         raise Unreadable("it is no record")
-    return _record(tree, types, parts)
+    try:
+        return _record(tree, types, parts)
+    except RecursionError:
+        raise Unreadable("it is nested too deeply") from None
 
 
 def read_instruction(text: str, types: Mapping[str, type[Any]] = INSTRUCTION_TYPES) -> Any:

@@ -49,7 +49,10 @@ def parse_lir(text: str, constants: bytes) -> Lir:
             elif word == "node":
                 node = literal(rest, str)
             elif word == str(len(instructions)):
-                instructions.append(records.read_instruction(rest))
+                instruction = records.read_instruction(rest)
+                if not all(0 <= token < len(instructions) for token in instruction.waits):
+                    raise Unreadable("it waits for an instruction that does not come before it")
+                instructions.append(instruction)
                 nodes.append(node)
             elif word:
                 raise Unreadable(f"`{word}` is not expected here")

@@ -9,8 +9,8 @@ import numpy as np
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, const
 from furiosa.compiler.ops.layout import channel_scales, low, nhwc, transpose
-from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse
-from furiosa.compiler.ops.windows import window
+from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse, rule
+from furiosa.compiler.ops.windows import padding_below_kernel, window, window_size
 from furiosa.isa.arithmetic import multiplier
 from furiosa.isa.dtypes import DType
 
@@ -50,18 +50,29 @@ class MatMul(Attrs):
     alpha: float = 1.0
 
 
+@rule(128, "split the channels over several operators")
 def groups(op: Op) -> str | None:
     """groups must be at most 128, or one for each input channel"""
     group, channels = op.attrs.group, op.inputs[0].type.shape[1]
     return f"this Conv has {group}" if group > 128 and group != channels else None
 
 
+@rule(12, "use a smaller dilation")
 def dilation(op: Op) -> str | None:
     """the dilation must be at most 12"""
     worst = max(op.attrs.dilations)
     return f"it is {worst}" if worst > 12 else None
 
 
+@rule(1 << 16, "split the input channels over several operators")
+def products(op: Op) -> str | None:
+    """an output must be the sum of at most 65536 products"""
+    weights = op.inputs[1].type
+    count = weights.size // weights.shape[0 if op.kind == "conv2d" else 1]
+    return f"{count}" if count > 1 << 16 else None
+
+
+@rule("int8 around 0", "quantize the weights symmetrically, as int8")
 def symmetric_weights(op: Op) -> str | None:
     """weights must be int8 with zero point 0"""
     weights = op.inputs[1].type
@@ -71,6 +82,7 @@ def symmetric_weights(op: Op) -> str | None:
     return f"a zero point is {next(z for z in zeros if z)}" if any(zeros) else None
 
 
+@rule("axis of the output channels", "quantize the weights per tensor or per output channel")
 def output_channel_scales(op: Op) -> str | None:
     """the weights' scales must be per tensor or per output channel"""
     quant = op.inputs[1].type.quant
@@ -106,7 +118,7 @@ def _bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: floa
         return const(f"{unit.name}:bias", np.zeros(channels, np.int32))
     if bias.type.size not in (1, channels):
         raise refuse("bias_shape", "the bias must have one value for each output channel",
-                     f"shape {bias.type.shape}", channels)  # fmt: skip
+                     f"shape {bias.type.shape}", channels, "add it with an Add")  # fmt: skip
     scales = np.float32(x.type.scale) * channel_scales(weights.type.quant, channels) * np.float32(alpha)
     value = np.broadcast_to(bias.value.reshape(-1), (channels,))
     if bias.type.dtype is not DType.I32:
@@ -115,16 +127,16 @@ def _bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: floa
 
 
 def build_conv(unit: Unit) -> Op:
+    """A Conv with constant int8 weights."""
     x, weights = unit.x(), _weights(unit)
     rank = len(x.type.shape)
     if rank not in (3, 4):
-        raise refuse("spatial_axes", "convolutions must have one or two spatial axes", f"{rank - 2}", 2)
+        raise refuse("spatial_axes", "convolutions must have one or two spatial axes", rank - 2, 2,
+                     "write it with two spatial axes")  # fmt: skip
     if rank == 3:
         weights = replace(weights, data=weights.value[:, :, None, :], name=f"{weights.name}:2d")
         weights = replace(weights, type=replace(weights.type, shape=weights.value.shape))
     box = window(unit.node, x.type.shape, weights.type.shape[2:])
-    if box.extra != (0, 0):
-        raise refuse("ceil_mode", "a convolution has no partial windows")
     group = unit.node.int("group", 1)
     attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi, _in_float32(unit))
     bias = _bias(unit, 2, x, weights, weights.type.shape[0])
@@ -132,10 +144,11 @@ def build_conv(unit: Unit) -> Op:
 
 
 def build_matmul(unit: Unit) -> Op:
+    """A Gemm or MatMul with constant int8 weights."""
     x, weights = unit.x(), _weights(unit)
     if weights.type.size == 0 or len(weights.type.shape) != 2:
         raise refuse("weights_rank", "the weights of a matrix product must have two axes",
-                     f"{len(weights.type.shape)}", 2)  # fmt: skip
+                     len(weights.type.shape), 2, "split the operator, or flatten the weights")  # fmt: skip
     alpha = _gemm_factors(unit.node)
     if unit.node.op_type == "Gemm" and unit.node.int("transB", 0):
         quant = weights.type.quant
@@ -155,11 +168,12 @@ def _gemm_factors(node: Node) -> float:
         raise refuse("trans_a", "the first operand of Gemm must not be transposed", "transA = 1", "transA = 0",
                      "put a Transpose before it")  # fmt: skip
     if node.float("beta", 1.0) != 1.0:
-        raise refuse("beta", "beta of Gemm must be 1", node.float("beta", 1.0), 1)
+        raise refuse("beta", "beta of Gemm must be 1", node.float("beta", 1.0), 1, "scale the bias")
     return node.float("alpha", 1.0)
 
 
 def lower_conv(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """Weights are packed channels-last; one group a channel is the depthwise instruction."""
     x, weights, bias = inputs[0], op.inputs[1], op.inputs[2]
     attrs: Conv = op.attrs
     channels = nhwc(op.inputs[0].type.shape)[3]
@@ -210,11 +224,12 @@ def _in_float32(unit: Unit, gemm: bool = False) -> bool:
 
 conv2d = OpDef(
     name="conv2d", onnx=("Conv",), build=build_conv, lower=lower_conv, parity=PARITY,
-    rules=(four_axes, groups, dilation, symmetric_weights, output_channel_scales),
+    rules=(four_axes, groups, dilation, padding_below_kernel, window_size, products, symmetric_weights,
+           output_channel_scales),
 )  # fmt: skip
 matmul = OpDef(
     name="matmul", onnx=("Gemm", "MatMul"), build=build_matmul, lower=lower_matmul, parity=PARITY,
-    rules=(four_axes, symmetric_weights, output_channel_scales),
+    rules=(four_axes, products, symmetric_weights, output_channel_scales),
 )  # fmt: skip
 ROWS = (conv2d, matmul)
 

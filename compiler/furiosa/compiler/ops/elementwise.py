@@ -10,7 +10,7 @@ from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op, const
 from furiosa.compiler.ops.layout import TO_NHWC, low, nchw, nhwc, reshape
 from furiosa.compiler.ops.normalization import channel_affine
-from furiosa.compiler.ops.table import OpDef, Unit, refuse
+from furiosa.compiler.ops.table import OpDef, Unit, refuse, rule
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 
@@ -33,6 +33,7 @@ _INTEGER_KERNEL = ("Add", "Mul")
 
 
 def build(unit: Unit) -> Op:
+    """An Add, Sub, Mul, or a Sum of two."""
     operands = [op for op in unit.inputs if op is not None]
     if len(operands) != 2:
         raise refuse("two_operands", "sums of more than two tensors are not accelerated", len(operands), 2,
@@ -42,7 +43,8 @@ def build(unit: Unit) -> Op:
             return _affine(unit, 1 - index, operands[index])
     a, b = unit.x(0), unit.x(1)
     if a.kind == "const" and b.kind == "const":
-        raise refuse("constant_operands", "at least one operand must be computed", "two constants")
+        raise refuse("constant_operands", "at least one operand must be computed", "two constants",
+                     "one constant", "fold the operator")  # fmt: skip
     scaled = unit.node.op_type in _INTEGER_KERNEL and not unit.clamped
     return unit.op(_KIND[unit.node.op_type], (a, b), Binary(scaled, unit.lo, unit.hi))
 
@@ -64,6 +66,7 @@ def _affine(unit: Unit, index: int, constant: Op) -> Op:
     return channel_affine(unit, x, scale, offset)
 
 
+@rule("4 axes, or one shape", "join axes with a Reshape")
 def axes(op: Op) -> str | None:
     """tensors of more than 4 axes can be combined only when they have one shape"""
     rank = len(op.type.shape)
@@ -72,6 +75,7 @@ def axes(op: Op) -> str | None:
 
 
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """One instruction; operands are broadcast by it."""
     a, b = (_operand(inputs[i], op, i) for i in (0, 1))
     one_type = len({op.type.dtype, a.type.dtype, b.type.dtype}) == 1
     form = BinaryForm.SCALED if op.attrs.scaled and one_type else BinaryForm.REAL

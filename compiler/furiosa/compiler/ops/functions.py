@@ -89,13 +89,16 @@ def evaluate(chain: tuple[Function, ...], values: Array) -> Array:
 
 
 def build(unit: Unit) -> Op:
+    """A function alone, without others before it."""
     function = read(unit.node, tuple(op for op in unit.inputs if op is not None))
     if function is None:
-        raise refuse("computed_operand", "the parameters must be constant", unit.node.op_type)
+        raise refuse("computed_operand", "the parameters must be constant", unit.node.op_type, "constants",
+                     "store the parameters as initializers")  # fmt: skip
     return unit.op("function", (unit.x(),), Chain((function,)))
 
 
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """A table of the chain."""
     source = op.inputs[0].type
     values = arithmetic.table(lambda x: evaluate(op.attrs.chain, x), *affine(source), *affine(op.type))
     return table(inputs[0], values, op)

@@ -11,7 +11,7 @@ from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op
 from furiosa.compiler.lowlevel import Four
 from furiosa.compiler.ops.layout import affine, conform, low, nhwc, reshape, spatial_axis, transpose
-from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse
+from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
 from furiosa.isa import arithmetic
 
 
@@ -39,6 +39,7 @@ class Transpose(Attrs):
 
 
 def build_concat(unit: Unit) -> Op:
+    """A Concat of computed tensors."""
     inputs = tuple(unit.x(i) for i in range(len(unit.inputs)))
     if any(x.kind == "const" for x in inputs):
         raise refuse("constant_operands", "all operands of Concat must be computed", "a constant", "none",
@@ -47,6 +48,7 @@ def build_concat(unit: Unit) -> Op:
 
 
 def lower_concat(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """Operands of another quantization go through a table first."""
     axis = spatial_axis(op.attrs.axis, len(op.type.shape))
     tables = {x: conform(x, op.type, op) for x in inputs}
     same = tuple(tables[x] for x in inputs)
@@ -54,8 +56,10 @@ def lower_concat(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 def build_pad(unit: Unit) -> Op:
+    """A Pad with constant pads and value."""
     if unit.node.str("mode", "constant") != "constant":
-        raise refuse("pad_mode", "padding must be with a constant", unit.node.str("mode", ""), "constant")
+        raise refuse("pad_mode", "padding must be with a constant", unit.node.str("mode", ""), "constant",
+                     "pad with a constant")  # fmt: skip
     rank = len(unit.out.shape)
     pads = unit.node.ints("pads")
     value = unit.node.float("value", 0.0)
@@ -70,7 +74,8 @@ def _pad_operands(unit: Unit, rank: int) -> tuple[tuple[int, ...], float]:
     """Pads and value from the operands (since opset 11; axes since 18)."""
     given, constant, axes = unit.array(1), unit.constant(2), unit.array(3)
     if given is None:
-        raise refuse("computed_operand", "the pads must be constant")
+        raise refuse("computed_operand", "the pads must be constant", "computed", "a constant",
+                     "store the pads as an initializer")  # fmt: skip
     pads = np.zeros(2 * rank, np.int64)
     where = np.arange(rank) if axes is None else axes.reshape(-1) % rank
     pads[np.concatenate([where, where + rank])] = given.reshape(-1)
@@ -89,6 +94,7 @@ def padding_code(op: Op) -> int:
 
 
 def lower_pad(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """Filled with the integer that stands for the value."""
     rank = len(op.type.shape)
     before, after = [0, 0, 0, 0], [0, 0, 0, 0]
     for axis in range(rank):
@@ -104,6 +110,7 @@ def _four(values: list[int]) -> Four:
 
 
 def build_transpose(unit: Unit) -> Op:
+    """A Transpose."""
     rank = len(unit.out.shape)
     perm = unit.node.ints("perm") or tuple(reversed(range(rank)))
     return unit.op("transpose", (unit.x(),), Transpose(perm))
@@ -124,6 +131,7 @@ def merged(shape: tuple[int, ...], perm: tuple[int, ...]) -> tuple[tuple[int, ..
     return tuple(sizes[first] for first in firsts), tuple(firsts.index(run[0]) for run in runs)
 
 
+@rule("4 groups of axes", "write it as two transpositions")
 def mergeable(op: Op) -> str | None:
     """a transposition must move at most 4 groups of axes against each other"""
     groups, _ = merged(op.inputs[0].type.shape, op.attrs.perm)
@@ -131,6 +139,7 @@ def mergeable(op: Op) -> str | None:
 
 
 def lower_transpose(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """On the NPU's axes; more than four are merged before and split after."""
     x, shape, order = conform(inputs[0], op.type, op), op.inputs[0].type.shape, op.attrs.perm
     if len(shape) > 4:
         fewer, order = merged(shape, order)
@@ -146,10 +155,12 @@ def lower_transpose(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 def build_reshape(unit: Unit) -> Op:
+    """Any operator that keeps the order of the elements."""
     return unit.op("reshape", (unit.x(),), Attrs())
 
 
 def lower_reshape(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """See ``layout.reshape``."""
     return reshape(conform(inputs[0], op.type, op), op.inputs[0].type.shape, op.type.shape, op, "")
 
 
@@ -157,6 +168,6 @@ ROWS = (
     OpDef("concat", ("Concat",), build_concat, lower_concat, rules=(four_axes,), moves_data=True),
     OpDef("pad", ("Pad",), build_pad, lower_pad, rules=(four_axes,), moves_data=True),
     OpDef("transpose", ("Transpose",), build_transpose, lower_transpose, rules=(mergeable,), moves_data=True),
-    OpDef("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), build_reshape, lower_reshape,
-          moves_data=True),
+    OpDef("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), build_reshape,
+          lower_reshape, moves_data=True),
 )  # fmt: skip

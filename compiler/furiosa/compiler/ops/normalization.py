@@ -9,7 +9,7 @@ import numpy as np
 
 from furiosa.compiler.graph import Array, Attrs, Op, const
 from furiosa.compiler.ops.layout import affine, low, nhwc, reshape, spatial_axis, table, transpose
-from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse
+from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, four_axes, refuse, rule
 from furiosa.isa import arithmetic
 from furiosa.isa.dtypes import DType
 
@@ -31,10 +31,12 @@ class Softmax(Attrs):
 
 
 def build_batch_norm(unit: Unit) -> Op:
+    """A BatchNormalization with constant parameters."""
     if unit.node.int("training_mode", 0):
-        raise refuse("training_mode", "BatchNormalization must be in inference mode", 1, 0)
-    parameters = [_real(unit.constant(i)) for i in range(1, 5)]
-    scale, offset = arithmetic.batch_normalization(*parameters, unit.node.float("epsilon", 1e-5))
+        raise refuse("training_mode", "BatchNormalization must be in inference mode", 1, 0,
+                     "export the model for inference")  # fmt: skip
+    gamma, beta, mean, variance = (_real(unit.constant(i)) for i in range(1, 5))
+    scale, offset = arithmetic.batch_normalization(gamma, beta, mean, variance, unit.node.float("epsilon", 1e-5))
     return channel_affine(unit, unit.x(), scale, offset)
 
 
@@ -46,7 +48,8 @@ def channel_affine(unit: Unit, x: Op, scale: Array, offset: Array) -> Op:
 
 def _real(op: Op | None) -> Array:
     if op is None or op.kind == "absent":
-        raise refuse("computed_operand", "the parameters of BatchNormalization must be constant")
+        raise refuse("computed_operand", "the parameters of BatchNormalization must be constant", "computed",
+                     "constants", "export the model for inference")  # fmt: skip
     if op.type.quant is None:
         return op.value
     quant = op.type.quant
@@ -55,6 +58,7 @@ def _real(op: Op | None) -> Array:
 
 
 def lower_channel_affine(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """A table for each channel."""
     _, scale, offset = op.inputs
     values = arithmetic.affine_table(scale.value, offset.value, *affine(op.inputs[0].type), *affine(op.type))
     clamped = np.clip(values.view(op.type.dtype.numpy_name), op.attrs.lo, op.attrs.hi)
@@ -66,11 +70,13 @@ def build_softmax(unit: Unit) -> Op:
     rank = len(unit.out.shape)
     axis = unit.node.int("axis", -1 if unit.node.opset >= 13 else 1) % rank
     if unit.clamped:
-        raise refuse("activation", "an activation after Softmax needs a quantization in between", "Relu or Clip")
+        raise refuse("activation", "an activation after Softmax needs a quantization in between", "Relu or Clip",
+                     "none", QUANTIZE)  # fmt: skip
     return unit.op("softmax", (unit.x(),), Softmax(axis, unit.node.opset < 13))
 
 
 def lower_softmax(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """The axis is brought to where the channels are."""
     shape, axis = op.type.shape, op.attrs.axis
     if op.attrs.flattened:
         rows = (prod(shape[:axis]), prod(shape[axis:]))
@@ -85,6 +91,7 @@ def lower_softmax(op: Op, inputs: tuple[Op, ...]) -> Op:
     return transpose(low("softmax", (turned,), Attrs(), (n, h, w, c), op, ":softmax"), swap, op, "")
 
 
+@rule("148 times the row", "quantize the result over the range 0 to 1")
 def overflow(op: Op) -> str | None:
     """1 / scale of an int8 result must be at most 148 times the row, above which ONNX Runtime's sums are infinite"""
     shape, axis = op.type.shape, op.attrs.axis

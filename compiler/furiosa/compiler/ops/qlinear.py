@@ -20,7 +20,8 @@ _TWO: tuple[Operand, ...] = ((0, 1, 2), (3, 4, 5))
 @dataclass(frozen=True, slots=True)
 class Form:
     """Where an operator has what: (tensor, scale, zero point) of its operands, the int32 bias, scale and zero point of
-    the result; ``onnx`` is the operator of the standard that it computes."""
+    the result; ``onnx`` is the operator of the standard that it computes.
+    """
 
     onnx: str
     operands: tuple[Operand, ...]
@@ -79,7 +80,7 @@ def _quant(op: Op, scale: int, zero: int, axis: int | None) -> Quant | None:
     if len(scales) == 1 and len(zeros) == 1:
         return Quant(scales, zeros)
     count = max(len(scales), len(zeros))
-    return Quant(*(v if len(v) > 1 else v * count for v in (scales, zeros)), axis)  # type: ignore[arg-type]
+    return Quant(scales * (count // len(scales)), zeros * (count // len(zeros)), axis)
 
 
 def _weight_axis(op: Op, index: int) -> int | None:
@@ -87,7 +88,7 @@ def _weight_axis(op: Op, index: int) -> int | None:
     node: OnnxNode = op.attrs
     if index != 3:
         return None
-    if node.op_type == "QLinearConv" or node.op_type == "QGemm" and node.int("transB", 0):
+    if node.op_type == "QLinearConv" or (node.op_type == "QGemm" and node.int("transB", 0)):
         return 0
     return len(op.inputs[3].type.shape) - 1
 
@@ -102,9 +103,11 @@ def expand(op: Op) -> Op | None:
         return None
     given, to = operands(op), result(op)
     if given is None or to is None:
-        raise refuse("computed_operand", "scales and zero points must be constants", op.attrs.op_type)
+        raise refuse("computed_operand", "scales and zero points must be constants", op.attrs.op_type, "constants",
+                     "store them as initializers")  # fmt: skip
     if op.attrs.int("channels_last", 0):
-        raise refuse("channels_last", "the channels must be the second axis", "channels_last = 1", 0)
+        raise refuse("channels_last", "the channels must be the second axis", "channels_last = 1", 0,
+                     "export the model channels-first")  # fmt: skip
     inputs = [dequantized(x, quant, f"{op.name}:operand{i}", op.node) for i, (x, quant) in enumerate(given)]
     if found.bias is not None and found.bias < len(op.inputs):
         inputs.append(op.inputs[found.bias])

@@ -30,6 +30,9 @@ class Node(Protocol):
     def str(self, name: str, default: str) -> str: ...
 
 
+QUANTIZE = "quantize the operator's inputs and its result (QDQ form)"
+
+
 class Refusal(Exception):
     """Raised by a row when the NPU cannot run a unit; carries the reason that the user reads."""
 
@@ -38,7 +41,7 @@ class Refusal(Exception):
         self.reason = reason
 
 
-def refuse(code: str, sentence: str, actual: object = "", limit: object = "", hint: str = "") -> Refusal:
+def refuse(code: str, sentence: str, actual: object, limit: object, hint: str) -> Refusal:
     """A refusal with its reason."""
     return Refusal(Reason(code, sentence, str(actual), str(limit), hint))
 
@@ -69,14 +72,15 @@ class Unit:
         if op is None or not op.type.dtype.quantized or op.type.quant is None or op.type.quant.axis is not None:
             raise refuse("not_quantized", "the inputs must be int8 or uint8 with one scale",
                          "no such input" if op is None else op.type.dtype.value, "i8 or u8",
-                         hint="quantize the operator's inputs and its result (QDQ form)")  # fmt: skip
+                         QUANTIZE)  # fmt: skip
         return op
 
     def constant(self, index: int) -> Op | None:
         """The constant at this input, None when left out. Raises Refusal when it is computed."""
         op = self.inputs[index] if index < len(self.inputs) else None
         if op is not None and op.kind != "const":
-            raise refuse("computed_operand", "this operand must be a constant", f"`{op.name}` is computed", "constant")
+            raise refuse("computed_operand", "this operand must be a constant", f"`{op.name}` is computed",
+                         "a constant", "store the operand as an initializer")  # fmt: skip
         return op
 
     def array(self, index: int) -> Array | None:
@@ -90,17 +94,46 @@ class Unit:
         return Op(kind, inputs, attrs, self.out, self.name, self.node.name, sources=source)
 
 
-Rule = Callable[[Op], "str | None"]
+@dataclass(frozen=True)
+class Rule:
+    """What must hold for an op of a row: ``broken`` answers None, or the value that breaks it.
+
+    The name of ``broken`` is the reason's code and its docstring the sentence that the user reads.
+    """
+
+    broken: Callable[[Op], str | None]
+    limit: str
+    hint: str
+
+    @property
+    def code(self) -> str:
+        """The stable name of the reason."""
+        return self.broken.__name__
+
+    @property
+    def sentence(self) -> str:
+        """What must hold."""
+        return (self.broken.__doc__ or "").strip()
+
+    def reason(self, op: Op) -> Reason | None:
+        """Why the NPU cannot run the op, when it breaks the rule."""
+        actual = self.broken(op)
+        return None if actual is None else Reason(self.code, self.sentence, actual, self.limit, self.hint)
+
+
+def rule(limit: object, hint: str) -> Callable[[Callable[[Op], str | None]], Rule]:
+    """Make a rule of the function below: what is allowed, and what to do about a broken one."""
+    return lambda broken: Rule(broken, str(limit), hint)
 
 
 @dataclass(frozen=True)
 class OpDef:
     """One row. ``onnx`` names the operators it takes in QDQ form, ``build`` makes the DFG op of a unit.
 
-    A rule's docstring is the sentence the user reads; it answers None, or the value that breaks it. ``lower`` gets the
-    op and its inputs in the NPU's layout and gives the result in the NPU's layout. ``moves_data`` marks operators that
-    only move elements, so that quantization commutes with them. ``parity`` says where results may differ from ONNX
-    Runtime by one step, and why; empty means bit-equal.
+    ``rules`` hold for every op that the NPU runs. ``lower`` gets the op and its inputs in the NPU's layout and gives
+    the result in the NPU's layout. ``moves_data`` marks operators that only move elements, so that quantization
+    commutes with them. ``parity`` says where results may differ from ONNX Runtime by one step, and why; empty means
+    bit-equal.
     """
 
     name: str
@@ -112,14 +145,23 @@ class OpDef:
     parity: str = ""
 
     def why_not(self, op: Op) -> Reason | None:
-        """The first broken rule as a reason, None when the NPU can run the op."""
-        for rule in self.rules:
-            actual = rule(op)
-            if actual is not None:
-                return Reason(rule.__name__.lstrip("_"), (rule.__doc__ or "").strip(), actual)
-        return None
+        """The first broken rule as a reason, None when the NPU can run the op; every op must not be empty."""
+        return next((reason for each in self.every_rule if (reason := each.reason(op)) is not None), None)
+
+    @property
+    def every_rule(self) -> tuple[Rule, ...]:
+        """The row's rules and those that hold in all rows."""
+        return not_empty, *self.rules
 
 
+@rule("1 element", "leave the operator out")
+def not_empty(op: Op) -> str | None:
+    """tensors on the NPU have at least one element"""
+    empty = [t.type.shape for t in (op, *op.inputs) if t.type.size < 1]
+    return f"shape {empty[0]}" if empty else None
+
+
+@rule("4 axes", "join axes with a Reshape")
 def four_axes(op: Op) -> str | None:
     """tensors on the NPU have at most 4 axes"""
     rank = max(len(t.type.shape) for t in (op, *op.inputs) if t.kind != "const" or t.type.dtype.quantized)

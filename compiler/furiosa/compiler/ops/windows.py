@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from furiosa.compiler.ops.table import Node
+from furiosa.compiler.graph import Op
+from furiosa.compiler.ops.table import Node, rule
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """Two spatial axes; pads are (top, left, bottom, right). ``extra`` rows and columns lie beyond the bottom and right
-    pads because the result was rounded up (ceil_mode)."""
+    pads because the result was rounded up (ceil_mode).
+    """
 
     kernel: tuple[int, int]
     strides: tuple[int, int]
@@ -36,6 +39,38 @@ def window(node: Node, shape: tuple[int, ...], kernel: tuple[int, ...], out: tup
         need = [(o - 1) * s + d * (k - 1) + 1 for o, s, d, k in zip(rows, strides, dilations, kernel2)]
         extra = tuple(max(0, n - (z + pads[i] + pads[i + 2])) for i, (n, z) in enumerate(zip(need, size)))  # type: ignore[assignment]
     return Window(kernel2, strides, dilations, pads, extra)
+
+
+class Windowed(Protocol):
+    """The attributes of an operator with windows."""
+
+    kernel_shape: tuple[int, int]
+    dilations: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+
+
+def reach(attrs: Windowed) -> tuple[int, int]:
+    """Rows and columns from the first to the last tap of the window."""
+    rows, columns = (d * (k - 1) + 1 for d, k in zip(attrs.dilations, attrs.kernel_shape))
+    return rows, columns
+
+
+@rule("less than the window", "pad with a Pad operator before it")
+def padding_below_kernel(op: Op) -> str | None:
+    """the padding must be smaller than the window"""
+    rows, columns = reach(op.attrs)
+    top, left, bottom, right = op.attrs.pads
+    if max(top, bottom) < rows and max(left, right) < columns:
+        return None
+    return f"padding {op.attrs.pads} of windows of {rows} x {columns}"
+
+
+@rule(1 << 16, "split the operator")
+def window_size(op: Op) -> str | None:
+    """windows and strides must be at most 65536 rows and columns"""
+    worst = max(*reach(op.attrs), *op.attrs.strides)
+    return f"{worst}" if worst > 1 << 16 else None
 
 
 def _two(values: tuple[int, ...], fill: int) -> tuple[int, int]:

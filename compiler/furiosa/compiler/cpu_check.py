@@ -1,0 +1,70 @@
+"""Whether ONNX Runtime can run what is left to it: known at compile time, not when the model is loaded."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import helper
+
+from furiosa.compiler.cdfg import Clusters
+from furiosa.compiler.cluster import Cluster
+from furiosa.compiler.cpu_model import to_onnx
+from furiosa.isa.errors import UnsupportedError
+
+_STRIP_BYTES = 1024
+
+
+def check_cpu(clusters: Clusters) -> Clusters:
+    """The clusters. Raises UnsupportedError naming the operator when ONNX Runtime refuses one of the CPU's."""
+    for cluster in clusters.clusters:
+        if cluster.device == "cpu":
+            for op in cluster.outputs:
+                if -1 in op.type.shape:
+                    raise UnsupportedError(f"the shape of tensor `{op.name}` depends on the data", where=op.node,
+                                           hint="shapes of results must be static")  # fmt: skip
+            _check(cluster)
+    return clusters
+
+
+def _check(cluster: Cluster) -> None:
+    model = onnx.ModelProto()
+    model.ParseFromString(to_onnx(cluster))
+    # Without large weights a session opens fast; the few operators that insist on constants get another try with them.
+    if _refusal(_without_weights(model)) is None:
+        return
+    refusal = _refusal(model)
+    if refusal is None:
+        return
+    named = [op for op in cluster.ops if op.kind == "onnx" and (op.node in refusal or op.attrs.op_type in refusal)]
+    guilty = named[0] if named else None
+    raise UnsupportedError(
+        f"neither the NPU nor ONNX Runtime can run "
+        f"{f'operator `{guilty.attrs.op_type}` of opset {guilty.attrs.opset}' if guilty else 'the model'}: {refusal}",
+        where=f"node `{guilty.node}`" if guilty else None,
+        hint="replace the operator by standard ones, or convert the model to another opset",
+    )
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    del light.graph.initializer[:]
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) > _STRIP_BYTES:
+            light.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        else:
+            light.graph.initializer.append(tensor)
+    return light
+
+
+def _refusal(model: onnx.ModelProto) -> str | None:
+    """What ONNX Runtime says against the model, None when it opens it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base
+        return " ".join(str(error).split()).rstrip(".")
+    return None
