@@ -16,6 +16,7 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tests.compiler.quantized_nets import chain, resnet, tiny
 
 from furiosa.cli import bench, compiler
 from furiosa.compiler import compile_model
@@ -23,7 +24,6 @@ from furiosa.isa.errors import FuriosaError, InternalError
 from furiosa.isa.files import save, save_all
 from furiosa.runtime.failures import FuriosaRuntimeError
 from furiosa.runtime.sync import create_runner
-from tests.compiler.quantized_nets import chain, resnet, tiny
 
 Run = Callable[..., str]
 COMMANDS = {"furiosa-compiler": compiler.main, "furiosa-bench": bench.main}
@@ -277,7 +277,7 @@ def test_a_full_disk_leaves_the_old_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         for files in ({"small": b"new", "large": bytes(20_000)}, {"large": bytes(20_000), "small": b"new"},
                       {"absent": bytes(20_000)}, {"small": b"new", "absent/x": b""}):  # fmt: skip
-            with pytest.raises(FuriosaError, match="cannot write `(large|absent|absent/x)`: "):
+            with pytest.raises(FuriosaError, match=r"cannot write `(large|absent|absent/x)`: "):
                 save_all({Path(name): content for name, content in files.items()})
         Path("m").write_bytes(b"")
         os.unlink("m")
@@ -353,3 +353,29 @@ def test_external_weights_that_are_not_there(refused: Run) -> None:
         assert "external.onnx" in refused("furiosa-compiler", "external.onnx")
     with pytest.raises(FuriosaError, match="lies outside the file"):
         compile_model(made.SerializeToString())
+
+
+def test_outputs_of_the_bench_are_told_apart(refused: Run) -> None:
+    Path("m").write_bytes(tiny())
+    assert refused("furiosa-bench", "m", "-o", "m").startswith("error: the output `m` is the model itself\n")
+    assert refused("furiosa-bench", "m", "-T", "m").startswith("error: the output `m` is the model itself\n")
+    assert refused("furiosa-bench", "m", "-o", "x", "-T", "./x").startswith("error: two outputs go to `x`\n")
+    for option in ("-o", "-T"):
+        assert "No space left on device" in refused("furiosa-bench", "m", option, "/dev/full")
+
+
+def test_nobody_listens() -> None:
+    """A reader that went away, a stderr that is full: the status still tells."""
+    Path("m").write_bytes(tiny())
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    for script, status in (
+        ("furiosa.cli.bench m 2>&1 | true", 141),
+        ("furiosa.cli.bench m | true", 141),
+        ("furiosa.cli.compiler --help | true", 141),
+        ("furiosa.cli.compiler absent 2>/dev/full", 2),
+        ("furiosa.cli.compiler absent 2>&1 | true", 2),
+        ("furiosa.cli.bench absent 2>&-", 2),
+    ):
+        command = f"{sys.executable} -m {script}; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (status, b"", b""), script

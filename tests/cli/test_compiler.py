@@ -13,11 +13,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from tests.compiler.quantized_nets import mixed, tiny
 
 from furiosa.cli import compiler
 from furiosa.compiler import compile_model
 from furiosa.isa.version import built, version_info
-from tests.compiler.quantized_nets import mixed, tiny
 
 Run = Callable[..., tuple[int, str, str]]
 LAYERS = ("dfg", "ldfg", "cdfg", "gir", "lir", "enf")

@@ -182,3 +182,25 @@ def test_machines_refuse_nothing_that_the_compiler_makes() -> None:
     for name in MODELS:
         for program in load(compiled(name).enf).programs:
             Machine(program, targets.target("warboy"))
+
+
+PASSED_ON = """
+<ir_version: 8, opset_import: ["" : 17]>
+passed_on (float[1,4] x) => (float[1,4] y, float[1,4] x, float[1,4] c, float[1,4] z)
+<float[1,4] c = {1,2,3,4}>
+{
+  y = Sin (x)
+  z = Identity (c)
+}"""
+
+
+def test_outputs_that_are_inputs_or_constants() -> None:
+    """The model's names are kept, and the caller's array is not given back."""
+    model = bytes(onnx.parser.parse_model(PASSED_ON).SerializeToString())
+    x = np.arange(4, dtype=np.float32).reshape(1, 4)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    results = device(compile_model(model).enf, "warboy-2pe", x)
+    for result, expected in zip(results, session.run(None, {"x": x}), strict=True):
+        np.testing.assert_array_equal(result, expected)
+    assert not np.shares_memory(results[1], x)
+    assert compile_model(model).layers["enf"].outputs == ("y", "x", "c", "z")

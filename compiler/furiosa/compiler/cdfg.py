@@ -24,25 +24,32 @@ def cluster(graph: Graph) -> Clusters:
     """Cut the graph into maximal regions of one device.
 
     Each op gets a level: at least that of its inputs, and of the residue (modulo 3) of its device. Ops of one level and
-    device can run together, because no path leaves a level and comes back to it.
+    device can run together, because no path leaves a level and comes back to it. A Dequantize in front of the CPU's
+    operators belongs to each cluster that reads it.
     """
     readers = consumers(graph)
     device = {op: _device(op, readers[op]) for op in readers if op.kind not in _SOURCES}
+    shared = {op for op in device if _shared(op, readers[op], graph)}
     level: dict[Op, int] = {}
     groups: dict[int, list[Op]] = {}
     for op, where in device.items():
+        if op in shared:
+            continue
         residue = _DEVICES.index(where)
-        least = max((level[x] + (where == "host") for x in op.inputs if x in level), default=0)
+        reads = (y for x in op.inputs for y in (x.inputs if x in shared else (x,)))
+        least = max((level[x] + (where == "host") for x in reads if x in level), default=0)
         level[op] = least + (residue - least) % 3
         groups.setdefault(level[op], []).append(op)
     clusters: list[Cluster] = []
     for number in sorted(groups):
         ops = groups[number]
-        if _DEVICES[number % 3] == "host":
-            clusters += [_cluster(graph, readers, [op], "host", len(clusters) + i) for i, op in enumerate(ops)]
-        else:
-            clusters.append(_cluster(graph, readers, ops, _DEVICES[number % 3], len(clusters)))
+        for part in [[op] for op in ops] if _DEVICES[number % 3] == "host" else [ops]:
+            clusters.append(_cluster(graph, readers, part, shared, f"{_DEVICES[number % 3]}{len(clusters)}"))
     return Clusters(graph, tuple(clusters))
+
+
+def _shared(op: Op, readers: list[Op], graph: Graph) -> bool:
+    return op.kind == "dequantize" and op not in graph.outputs and all(reader.kind == "onnx" for reader in readers)
 
 
 def _device(op: Op, readers: list[Op]) -> str:
@@ -61,15 +68,11 @@ def _plain(type_: TensorType) -> bool:
     return type_.dtype.quantized and type_.quant is not None and type_.quant.axis is None
 
 
-def _cluster(graph: Graph, readers: dict[Op, list[Op]], ops: list[Op], device: str, number: int) -> Cluster:
-    own = set(ops)
-    inputs: dict[Op, None] = {}
-    constants: dict[Op, None] = {}
-    for op in ops:
-        for x in op.inputs:
-            if x in own:
-                continue
-            (constants if x.kind in ("const", "absent") else inputs)[x] = None
+def _cluster(graph: Graph, readers: dict[Op, list[Op]], ops: list[Op], shared: set[Op], name: str) -> Cluster:
+    own = dict.fromkeys(y for op in ops for y in (*(x for x in op.inputs if x in shared), op))
+    read = dict.fromkeys(x for op in own for x in op.inputs if x not in own)
+    constants = [x for x in read if x.kind in ("const", "absent")]
+    inputs = tuple(x for x in read if x.kind not in ("const", "absent"))
     results = set(graph.outputs)
     outputs = tuple(op for op in ops if op in results or any(reader not in own for reader in readers[op]))
-    return Cluster(f"{device}{number}", device, tuple(inputs), (*constants, *ops), outputs)
+    return Cluster(name, name.rstrip("0123456789"), inputs, (*constants, *own), outputs)

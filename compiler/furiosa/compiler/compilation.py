@@ -64,7 +64,8 @@ def compile_model(
     start = time.perf_counter()
     npu = find_target(target)
     if not 0 < batch_size < _MOST_BATCHES:
-        raise OptionError(f"the batch size must be at least 1 and below 2**31, not {batch_size}")
+        raise OptionError(f"the batch size must be at least 1 and below 2**31, not {batch_size}",
+                          hint="give a batch size of 1 or more")  # fmt: skip
     if target_ir not in LAYERS:
         raise OptionError(f"unknown target IR `{target_ir}`", hint=f"the target IRs are {', '.join(LAYERS)}")
     check_config(config or {})

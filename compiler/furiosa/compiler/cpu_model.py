@@ -20,13 +20,17 @@ def to_onnx(cluster: Cluster) -> bytes:
     graph.input.extend(_info(op.name, op.type) for op in cluster.inputs)
     graph.output.extend(_info(op.name, op.type) for op in cluster.outputs)
     opsets: dict[str, int] = {}
+    projections: dict[Op, dict[int, str]] = {}
+    for op in cluster.ops:
+        if op.kind == "project":
+            projections.setdefault(op.inputs[0], {})[op.attrs.index] = op.name
     for op in cluster.ops:
         if op.kind == "const":
             graph.initializer.append(numpy_helper.from_array(op.value, op.name))
         elif op.kind in _AFFINE:
             _add_affine(graph, op)
         elif op.kind == "onnx":
-            graph.node.append(_node(op, cluster))
+            graph.node.append(_node(op, projections.get(op, {})))
             opsets[op.attrs.domain] = op.attrs.opset
     opsets.setdefault("", _OLDEST_AFFINE)
     model = helper.make_model(
@@ -41,14 +45,14 @@ def _info(name: str, type_: TensorType) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, ELEMENT[type_.dtype], shape)
 
 
-def _node(op: Op, cluster: Cluster) -> onnx.NodeProto:
-    """The model's node between the tensors that its ops are named after."""
+def _node(op: Op, projections: dict[int, str]) -> onnx.NodeProto:
+    """The model's node between the tensors that its ops are named after; ``projections`` names its results."""
     node = onnx.NodeProto()
     node.ParseFromString(op.attrs.proto)
+    node.name = op.node
     explicit = op.inputs[: len(op.inputs) - op.attrs.captured]
     del node.input[:]
     node.input.extend(x.name for x in explicit)
-    projections = {x.attrs.index: x.name for x in cluster.ops if x.kind == "project" and x.inputs[0] is op}
     if not projections:
         node.output[0] = op.name
         del node.output[1:]

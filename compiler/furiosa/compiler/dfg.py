@@ -41,7 +41,7 @@ def absorb_quantization(graph: Graph) -> Graph:
             whole = op.kind == "quantize" and op.type.dtype.quantized and op.attrs.quant.axis is None
             return _Absorber(op).absorb(op.inputs[0], ()) if whole else op
         except Refusal as refusal:
-            culprit = getattr(refusal, "node", None) or op.inputs[0].node
+            culprit = getattr(refusal, "node", None) or (op if op.kind == "onnx" else op.inputs[0]).node
             reasons.setdefault(culprit, refusal.reason)
             return op
 

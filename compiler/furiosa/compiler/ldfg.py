@@ -39,9 +39,10 @@ def _reason(op: Op) -> Reason:
         return Reason("no_lowering", f"`{node.op_type}` has no NPU lowering", node.op_type,
                       "the operators of the table", "replace the operator, or keep it on the CPU")  # fmt: skip
     found = next((x.type.dtype.numpy_name for x in op.inputs if x.kind not in ("dequantize", "const", "absent")), None)
-    what = "the operator's result is not quantized" if found is None else "the operator is not quantized"
-    return Reason("not_quantized", what, found or op.type.dtype.numpy_name, "int8 or uint8",
-                  QUANTIZE)  # fmt: skip
+    if found is None:
+        return Reason("not_quantized", "the operator's result is not quantized", op.type.dtype.numpy_name,
+                      "int8 or uint8", QUANTIZE)  # fmt: skip
+    return Reason("not_quantized", "the operator is not quantized", found, "int8 or uint8", QUANTIZE)
 
 
 def lower(graph: Graph) -> Graph:

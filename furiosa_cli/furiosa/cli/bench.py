@@ -78,11 +78,10 @@ def bench(
     The figures are modelled device time, equal on every computer and in every run: NPU execution and the transfers of
     its inputs and outputs over the host link. Work of the host's CPU is not in them.
     """
+    from furiosa.isa.files import check_outputs, save
     from furiosa.runtime.bench import BenchConfig, run_bench
-    from furiosa.isa.files import check_writable, save
 
-    if output is not None:
-        check_writable(output)
+    check_outputs(Path(model_path), [output, trace_output])
     kind = _WORKLOADS[workload]
     config = BenchConfig(
         model_path=model_path,

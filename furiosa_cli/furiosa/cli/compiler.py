@@ -85,11 +85,11 @@ def compiler(
     from furiosa.compiler import compile_model
     from furiosa.compiler.config import read_config
     from furiosa.isa import env
-    from furiosa.isa.files import save_all
+    from furiosa.isa.files import check_outputs, save_all
 
     target_ir = target_ir.lower()
     output = output or Path(f"output.{target_ir}")
-    _check_outputs(source, [output, dot_graph, analyze_memory, report])
+    check_outputs(source, [output, dot_graph, analyze_memory, report])
     _check_layers(target_ir, {"--analyze-memory": analyze_memory, "--report": report})
     config = env.COMPILER_CONFIG.get()
     compiled = compile_model(
@@ -106,20 +106,6 @@ def compiler(
     save_all(files)
     if verbose:
         _show(_details(compiled))
-
-
-def _check_outputs(source: Path, outputs: list[Path | None]) -> None:
-    """Raise OptionError unless every file can be written, to a place of its own: work may take long."""
-    from furiosa.isa.errors import OptionError
-    from furiosa.isa.files import check_writable, same_file
-
-    wanted = [path for path in outputs if path is not None]
-    for index, path in enumerate(wanted):
-        if same_file(path, source):
-            raise OptionError(f"the output `{path}` is the model itself", hint="choose another name with `--output`")
-        if any(same_file(path, other) for other in wanted[:index]):
-            raise OptionError(f"two outputs go to `{path}`", hint="give each output a name of its own")
-        check_writable(path)
 
 
 def _check_layers(target_ir: str, files: dict[str, Path | None]) -> None:

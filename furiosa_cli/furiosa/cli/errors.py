@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from furiosa.isa import env
 from furiosa.isa.errors import ExitStatus, FuriosaError, OptionError
@@ -25,6 +26,11 @@ def run(work: Callable[[], int | None]) -> int:
             _flush()
         return int(status or ExitStatus.OK)
     except BrokenPipeError:
+        _discard_stdout()
+        return BROKEN_PIPE
+    except SystemExit as ending:
+        if ending.code != ExitStatus.NO or "click" not in sys.modules:
+            raise  # click keeps a broken pipe to itself and ends with 1, which no command of ours does
         _discard_stdout()
         return BROKEN_PIPE
     except KeyboardInterrupt:
@@ -106,9 +112,10 @@ def _unexpected(error: Exception) -> str:
 def _report(error: Exception | None, message: str, status: int) -> int:
     if sys.stderr is None:
         return int(status)
-    if error is not None and env.DEBUG.get():
-        import traceback
+    with suppress(OSError, ValueError):  # nobody hears it: the status says it
+        if error is not None and env.DEBUG.get():
+            import traceback
 
-        traceback.print_exception(error)
-    print(message, file=sys.stderr)
+            traceback.print_exception(error)
+        print(message, file=sys.stderr)
     return int(status)

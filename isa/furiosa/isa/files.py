@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -61,6 +61,17 @@ def check_writable(path: Path) -> None:
         raise _unwritable(path, f"there is no folder `{folder}`")
     if not kind and not os.access(folder, os.W_OK):
         raise _unwritable(path, f"permission denied in `{folder}`")
+
+
+def check_outputs(source: Path, outputs: Iterable[Path | None]) -> None:
+    """Raise OptionError unless every output can be written, to a place of its own that is not ``source``."""
+    wanted = [path for path in outputs if path is not None]
+    for index, path in enumerate(wanted):
+        if same_file(path, source):
+            raise OptionError(f"the output `{path}` is the model itself", hint="choose another name for the output")
+        if any(same_file(path, other) for other in wanted[:index]):
+            raise OptionError(f"two outputs go to `{path}`", hint="give each output a name of its own")
+        check_writable(path)
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -13,6 +13,12 @@ from furiosa.compiler.graph import Array, Op, TensorType, const
 from furiosa.isa.dtypes import DType
 
 _NOT_PURE = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
+_EXACT = frozenset((
+    "Abs", "Add", "Cast", "Ceil", "Clip", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor",
+    "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mul", "Neg", "Pad", "Relu", "Reshape", "Slice", "Split",
+    "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+))  # fmt: skip
+"""Operators that have one right result in floating point too; ONNX Runtime computes the others its own way."""
 _FOLD_LIMIT = 1 << 28  # elements; a ConstantOfShape of a hostile file must not fill the memory
 
 
@@ -32,6 +38,9 @@ def fold(
     if node.op_type in ("DequantizeLinear", "QuantizeLinear") or node.op_type in _NOT_PURE or node.captured:
         return None
     if not inputs or any(op.kind not in ("const", "absent") for op in inputs):
+        return None
+    floats = any(op.kind == "const" and op.value.dtype.kind == "f" for op in inputs)
+    if floats and (node.op_type not in _EXACT or node.domain):
         return None
     if any(name in types and np.prod(types[name].shape) > _FOLD_LIMIT for name in outputs):
         return None
@@ -63,7 +72,7 @@ def _evaluate(node: OnnxNode, inputs: tuple[Op, ...]) -> dict[str, Op] | None:
         [onnx.helper.make_opsetid(node.domain, node.opset)],
     )  # fmt: skip
     try:
-        results = ReferenceEvaluator(function).run(None, values)
+        results = ReferenceEvaluator(function).run(None, values, attributes={})
     except Exception:  # an operator the reference lacks stays a node, ONNX Runtime runs it
         return None
     folded: dict[str, Op] = {}

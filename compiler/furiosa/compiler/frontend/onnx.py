@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,18 +173,18 @@ class _Builder:
         quant = _quant(scale.value, None if zero is ABSENT else zero.value, node.int("axis", 1), len(x.type.shape))
         source = ((node.name, node.op_type),)
         if node.op_type == "DequantizeLinear":
-            return Op("dequantize", (x,), Affine(quant), self.type_of(name, node), name, node.name, sources=source)
+            return Op("dequantize", (x,), Affine(quant), replace(self.type_of(name, node), shape=x.type.shape), name,
+                      node.name, sources=source)  # fmt: skip
         if x.type.dtype is not DType.F32:
             return None
-        result = self.type_of(name, node)
-        return Op("quantize", (x,), Affine(quant), TensorType(result.shape, result.dtype, quant), name, node.name,
-                  sources=source)  # fmt: skip
+        result = TensorType(x.type.shape, self.type_of(name, node).dtype, quant)
+        return Op("quantize", (x,), Affine(quant), result, name, node.name, sources=source)
 
 
     def _check_length(self, node: OnnxNode, x: Op, scale: Op, zero: Op) -> None:
         """A scale for the tensor or for each index of the axis; as many zero points."""
         axis, length, rank = node.int("axis", 1), scale.type.size, len(x.type.shape)
-        fits = length == 1 or -rank <= axis < rank and x.type.shape[axis] in (-1, length)
+        fits = length == 1 or (-rank <= axis < rank and x.type.shape[axis] in (-1, length))
         zeros = zero.type.size if zero.kind == "const" else length
         if not fits or zeros != length:
             raise ModelError(f"`{scale.name}` has {length} scales and there are {zeros} zero points for a tensor of "

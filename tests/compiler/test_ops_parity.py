@@ -1,0 +1,153 @@
+"""Every operator of the NPU, in every form, gives the bits that ONNX Runtime gives on the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.compiler.op_cases import CASES, OPSETS, conv, reshape
+from tests.compiler.quantized import Builder, on_cpu, quiet, same
+
+from furiosa.compiler.ops import OPS
+
+ROUNDING = {"conv clip", "residual block", "chain of convs", "swish", "concat of convs", "averagepool 3 channels",
+            "averagepool 37 channels", "averagepool 3 channels, counting pads", "globalaveragepool flatten",
+            "averagepool 37 channels, counting pads", "sum relu averagepool reshape"}  # fmt: skip
+"""Cases in which ONNX Runtime may compute in float32: the rows' ``parity`` says where, and allows one step."""
+
+
+def step(name: str, b: Builder) -> float:
+    """The largest difference that is allowed: one step of the last quantization, or none."""
+    last = [point for point in b.points.values() if point is not None][-1]
+    return 1.01 * last[0] if name in ROUNDING else 0.0
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_qdq_form(name: str) -> None:
+    for dtype in ("uint8", "int8"):
+        for opset in OPSETS.get(name, (13,)):
+            b = Builder(dtype, opset)
+            report = same(b.model(CASES[name](b)), step(name, b))
+            assert on_cpu(report) == {}
+            assert report["npu_clusters"] <= 1
+
+
+@pytest.mark.parametrize("opset", [17, 21])
+def test_later_opsets(opset: int) -> None:
+    """One sample of all cases for each opset: what a later opset changes has a case of its own."""
+    for name in [name for name in CASES if name not in OPSETS][opset % 4 :: 4]:
+        b = Builder("uint8", opset)
+        assert on_cpu(same(b.model(CASES[name](b)), step(name, b))) == {}
+
+
+def qlinear(model: bytes, folder: Path) -> bytes:
+    """The model with QLinear operators, as ONNX Runtime rewrites it; int8 stays int8."""
+    options = quiet()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(folder / "qlinear.onnx")
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return (folder / "qlinear.onnx").read_bytes()
+
+
+# ONNX Runtime expands HardSwish to two operators with no quantization between them.
+@pytest.mark.parametrize("name", [name for name in CASES if name != "hardswish"])
+def test_qlinear_form(name: str, tmp_path: Path) -> None:
+    for dtype in ("uint8", "int8"):
+        b = Builder(dtype, OPSETS.get(name, (13,))[-1])
+        report = same(qlinear(b.model(CASES[name](b)), tmp_path), step(name, b))
+        assert set(on_cpu(report).values()) <= {"overflow"}
+
+
+def test_the_qlinear_forms_are_all_there(tmp_path: Path) -> None:
+    found = set()
+    for name in ("conv", "gemm, int32 bias, transB=1, scales per channel: True", "matmul (5, 6), scales along 1",
+                 "add to itself", "swish", "concat of one tensor twice", "averagepool ", "globalaveragepool flatten",
+                 "globalaveragepool (1, 16, 7, 7)", "leakyrelu (7,)", "softmax of classes",
+                 "maxpool of one scale"):  # fmt: skip
+        b = Builder()
+        found |= {node.op_type for node in onnx.load_from_string(qlinear(b.model(CASES[name](b)), tmp_path)).graph.node}
+    assert found >= {"QLinearConv", "QGemm", "QLinearMatMul", "QLinearAdd", "QLinearMul", "QLinearConcat", "MaxPool",
+                     "QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearLeakyRelu", "QLinearSigmoid",
+                     "QLinearSoftmax"}  # fmt: skip
+
+
+@given(
+    dtype=st.sampled_from(["uint8", "int8"]), seed=st.integers(0, 1000), size=st.tuples(*[st.integers(1, 14)] * 2),
+    batch=st.integers(1, 3), group=st.sampled_from([1, 2, 3]), width=st.integers(1, 9), outputs=st.integers(1, 9),
+    kernel=st.tuples(*[st.integers(1, 4)] * 2), strides=st.tuples(*[st.integers(1, 3)] * 2),
+    dilations=st.tuples(*[st.integers(1, 3)] * 2), pads=st.tuples(*[st.integers(0, 3)] * 4),
+)  # fmt: skip
+def test_any_convolution(
+    dtype: str, seed: int, size: tuple[int, int], batch: int, group: int, width: int, outputs: int,
+    kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int], pads: tuple[int, int, int, int],
+) -> None:  # fmt: skip
+    reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel)]
+    if any(n + pads[i] + pads[i + 2] < r for i, (n, r) in enumerate(zip(size, reach))):
+        return
+    b = Builder(dtype, seed=seed)
+    y = conv(b, b.qinput(batch, group * width, *size), (group * outputs, width, *kernel), group=group,
+             strides=strides, dilations=dilations, pads=pads)  # fmt: skip
+    on = on_cpu(same(b.model(b.q(y)), seed=seed))
+    assert set(on.values()) <= {"padding_below_kernel"}
+
+
+@given(
+    kind=st.sampled_from(["MaxPool", "AveragePool"]), dtype=st.sampled_from(["uint8", "int8"]),
+    seed=st.integers(0, 1000), size=st.tuples(*[st.integers(1, 12)] * 2), channels=st.sampled_from([1, 3, 16, 33]),
+    kernel=st.tuples(*[st.integers(1, 4)] * 2), strides=st.tuples(*[st.integers(1, 3)] * 2),
+    pads=st.tuples(*[st.integers(0, 3)] * 4), ceil=st.booleans(), counted=st.booleans(), dilation=st.integers(1, 3),
+)  # fmt: skip
+def test_any_pool(
+    kind: str, dtype: str, seed: int, size: tuple[int, int], channels: int, kernel: tuple[int, int],
+    strides: tuple[int, int], pads: Sequence[int], ceil: bool, counted: bool, dilation: int,
+) -> None:  # fmt: skip
+    extra: dict[str, Any] = {"dilations": [dilation] * 2} if kind == "MaxPool" else {"count_include_pad": int(counted)}
+    reach = [(dilation if kind == "MaxPool" else 1) * (k - 1) + 1 for k in kernel]
+    pads = [min(pad, k - 1) for pad, k in zip(pads, kernel * 2)]  # ONNX Runtime demands that pads are below the kernel
+    if any(n + pads[i] + pads[i + 2] < r for i, (n, r) in enumerate(zip(size, reach))):
+        return
+    b = Builder(dtype, seed=seed)
+    y = b.op(kind, b.qinput(2, channels, *size), kernel_shape=kernel, strides=strides, pads=pads, ceil_mode=int(ceil),
+             **extra)  # fmt: skip
+    on = on_cpu(same(b.model(b.q(y)), seed=seed))
+    assert set(on.values()) <= {"taps_inside", "padding_below_kernel"}
+
+
+@given(
+    kind=st.sampled_from(["Add", "Sub", "Mul", "Sum"]), dtype=st.sampled_from(["uint8", "int8"]),
+    seed=st.integers(0, 1000), shape=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    ones=st.tuples(*[st.booleans()] * 8), ranks=st.tuples(*[st.integers(1, 4)] * 2),
+)  # fmt: skip
+def test_any_broadcast(
+    kind: str, dtype: str, seed: int, shape: list[int], ones: tuple[bool, ...], ranks: tuple[int, int]
+) -> None:
+    shapes = [[1 if one else size for size, one in zip(shape, flags)] for flags in (ones[:4], ones[4:])]
+    b = Builder(dtype, seed=seed)
+    operands = (b.qinput(*(s[-rank:])) for s, rank in zip(shapes, ranks))
+    assert on_cpu(same(b.model(b.q(b.op(kind, *operands))), seed=seed)) == {}
+
+
+@given(
+    seed=st.integers(0, 1000), shape=st.permutations([1, 2, 3, 4, 6]), perm=st.permutations(range(5)),
+    target=st.permutations([2, 2, 3, 12, 1]), again=st.permutations(range(5)), rank=st.integers(3, 5),
+)  # fmt: skip
+def test_any_moves(seed: int, shape: Any, perm: Any, target: Any, again: Any, rank: int) -> None:
+    """Rows of transpositions and reshapes, on any number of axes; elements are told apart by their values."""
+    b = Builder(seed=seed)
+    x = b.q(b.op("Transpose", b.qinput(*shape), perm=perm))
+    x = b.q(b.op("Transpose", b.q(reshape(b, x, *target)), perm=again))
+    x = b.q(reshape(b, x, *[2, 12, 6, 1, 1][: rank - 1], -1))
+    on = on_cpu(same(b.model(b.q(b.op("Relu", x))), seed=seed))
+    assert set(on.values()) <= {"mergeable"}
+
+
+def test_what_may_differ_is_said() -> None:
+    rounding = {name for name, row in OPS.items() if row.parity}
+    assert rounding == {"conv2d", "matmul", "average_pool2d", "global_average_pool", "softmax"}

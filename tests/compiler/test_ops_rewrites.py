@@ -1,0 +1,184 @@
+"""What ONNX Runtime rewrites before it computes is rewritten alike: pairs of quantization, types, transparent ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from tests.compiler.op_cases import conv, reshape
+from tests.compiler.quantized import Builder, on_cpu, same
+
+from furiosa.compiler import compile_model
+from furiosa.isa.dtypes import DType
+
+Case = Callable[[Builder], tuple[str, ...]]
+CASES: dict[str, Case] = {}
+
+
+def case(name: str) -> Callable[[Case], Case]:
+    def enter(build: Case) -> Case:
+        CASES[name] = build
+        return build
+
+    return enter
+
+
+def _zero(b: Builder, zero: int) -> int:
+    return zero if b.dtype == "uint8" else zero - 128
+
+
+@case("two pairs of quantization")
+def _(b: Builder) -> tuple[str, ...]:
+    return (b.q(b.q(b.op("Relu", b.qinput(1, 4, 6, 6)), 0.013, 3), 0.02, 7),)
+
+
+@case("three pairs of quantization")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.q(b.op("Relu", b.qinput(1, 4, 6, 6)), 0.02, _zero(b, 28))
+    return (b.q(b.q(x, 0.013, _zero(b, 38)), 0.017, _zero(b, 18)),)
+
+
+@case("two pairs, the second with two readers")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.q(b.q(b.op("Relu", b.qinput(1, 4, 6, 6)), 0.02, _zero(b, 28)), 0.013, _zero(b, 38))
+    return b.q(b.op("Relu", x)), b.q(b.op("Sigmoid", x))
+
+
+@case("two pairs, the first with two readers")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.q(b.op("Relu", b.qinput(1, 4, 6, 6)), 0.02, _zero(b, 28))
+    return b.q(x, 0.013, _zero(b, 38)), b.q(b.op("Sigmoid", x))
+
+
+@case("two pairs, the second is a result")
+def _(b: Builder) -> tuple[str, ...]:
+    return (b.quantize(b.q(b.op("Relu", b.qinput(1, 4, 6, 6)), 0.02, _zero(b, 28)), 0.013, _zero(b, 38)),)
+
+
+@case("maxpool before conv unquantized")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.op("MaxPool", b.qinput(1, 4, 8, 8), kernel_shape=[2, 2])
+    return (b.q(b.op("Conv", x, b.weight(b.normal(8, 4, 3, 3), 0))),)
+
+
+@case("pad before conv unquantized")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.op("Pad", b.qinput(1, 4, 8, 8), b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64))
+    return (b.q(b.op("Conv", x, b.weight(b.normal(8, 4, 3, 3), 0))),)
+
+
+@case("transpose and reshape before matmul unquantized")
+def _(b: Builder) -> tuple[str, ...]:
+    x = reshape(b, b.op("Transpose", b.qinput(1, 4, 8, 8), perm=[0, 2, 3, 1]), 1, 8, 32)
+    return (b.q(b.op("MatMul", x, b.weight(b.normal(32, 5)))),)
+
+
+@case("flatten before gemm unquantized")
+def _(b: Builder) -> tuple[str, ...]:
+    return (b.q(b.op("Gemm", b.op("Flatten", b.qinput(1, 4, 8, 8)), b.weight(b.normal(256, 5)))),)
+
+
+@case("conv quantized twice")
+def _(b: Builder) -> tuple[str, ...]:
+    x = conv(b, b.qinput(1, 4, 8, 8), (8, 4, 3, 3))
+    return b.q(x), b.q(b.op("Relu", x))
+
+
+@case("a result that is read as well")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.q(conv(b, b.qinput(1, 4, 8, 8), (8, 4, 3, 3)))
+    return x, b.q(b.op("Relu", x))
+
+
+@case("an integer result")
+def _(b: Builder) -> tuple[str, ...]:
+    return (b.quantize(conv(b, b.qinput(1, 4, 8, 8), (8, 4, 3, 3))),)
+
+
+@case("an integer result that is read as well")
+def _(b: Builder) -> tuple[str, ...]:
+    q = b.quantize(conv(b, b.qinput(1, 4, 8, 8), (8, 4, 3, 3)))
+    x = b.dequantize(q)
+    return q, b.q(b.op("Add", x, x))
+
+
+@case("the quantized input as a result")
+def _(b: Builder) -> tuple[str, ...]:
+    q = b.quantize(b.input(1, 4, 8, 8))
+    return q, b.q(b.dequantize(q), 0.01, 3)
+
+
+@case("two equal results")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.q(b.input(1, 4, 8, 8), 0.02, 5)
+    return b.quantize(x, 0.02, 5), b.quantize(x, 0.02, 5)
+
+
+@case("an integer input")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.input(1, 4, 8, 8, dtype=b.dtype)
+    b.points[x] = (0.02, _zero(b, 131))
+    return (b.q(conv(b, b.dequantize(x), (8, 4, 3, 3)), 0.05, _zero(b, 128)),)
+
+
+@case("an integer input and an integer result")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.input(1, 4, 8, 8, dtype=b.dtype)
+    b.points[x] = (0.02, _zero(b, 131))
+    return (b.quantize(b.op("Sigmoid", b.dequantize(x)), 0.004, _zero(b, 0)),)
+
+
+@case("weights that are quantized in the model")
+def _(b: Builder) -> tuple[str, ...]:
+    x, w = b.qinput(1, 3, 8, 8), b.q(b.const(b.normal(4, 3, 3, 3)), 0.02, _zero(b, 128))
+    return (b.q(b.op("Conv", x, w)),)
+
+
+@case("matmul of three axes with a bias")
+def _(b: Builder) -> tuple[str, ...]:
+    product = b.op("MatMul", b.qinput(2, 5, 6), b.weight(b.normal(6, 9)))
+    return (b.q(b.op("Add", product, b.const(b.normal(9)))),)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rewrite(name: str) -> None:
+    for dtype in ("uint8", "int8"):
+        b = Builder(dtype)
+        assert on_cpu(same(b.model(*CASES[name](b)))) == {}
+
+
+def _types(model: bytes) -> dict[str, DType]:
+    graph = compile_model(model, target_ir="dfg").layers["dfg"]
+    return {op.name: op.type.dtype for op in graph if op.kind not in ("const", "dequantize", "input")}
+
+
+def test_int8_with_one_reader_is_stored_unsigned() -> None:
+    b = Builder("int8")
+    x = b.quantize(conv(b, b.qinput(1, 4, 8, 8), (8, 4, 3, 3)))
+    once = b.quantize(b.op("Relu", b.dequantize(x)))
+    assert _types(b.model(b.dequantize(once))) == {"q1": DType.U8, x: DType.U8, once: DType.U8}
+
+
+def test_int8_with_two_readers_or_as_a_result_stays() -> None:
+    b = Builder("int8")
+    x = b.quantize(conv(b, b.qinput(1, 4, 8, 8), (8, 4, 3, 3)))
+    real = b.dequantize(x)
+    both = b.quantize(b.op("Add", real, real))
+    assert _types(b.model(both)) == {"q1": DType.U8, x: DType.I8, both: DType.I8}
+
+
+def test_integers_that_only_move_take_the_scale_of_their_neighbours() -> None:
+    """MaxPool and Concat on integers between QLinear operators."""
+    b = Builder(com_microsoft=1)
+    s, z = b.const(0.02), b.const(100, np.uint8)
+    x = b.op("MaxPool", b.quantize(b.input(1, 4, 8, 8), 0.02, 100), kernel_shape=[2, 2])
+    x = b.op("Concat", x, b.op("Transpose", x, perm=[0, 1, 3, 2]), axis=1)
+    y = b.op("QLinearGlobalAveragePool", x, s, z, s, z, domain="com.microsoft")
+    assert on_cpu(same(b.model(b.op("DequantizeLinear", y, s, z)))) == {}
+
+
+def test_integers_without_a_scale_stay_on_the_cpu() -> None:
+    b = Builder()
+    report = same(b.model(b.op("MaxPool", b.input(1, 4, 8, 8, dtype="uint8"), kernel_shape=[2, 2])))
+    assert list(on_cpu(report).values()) == ["not_quantized"]

@@ -1,0 +1,203 @@
+"""Where operators run, and what the user reads about those that the NPU cannot run: every refusal, word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from tests.compiler.op_cases import conv, of, reshape, with_operands
+from tests.compiler.quantized import Builder, on_cpu, same
+
+from furiosa.compiler import compile_model
+from furiosa.compiler.ops import OPS
+
+Case = Callable[[Builder], str]
+
+
+def _conv(shape: tuple[int, ...], weights: tuple[int, ...], **attributes: Any) -> Case:
+    return lambda b: b.q(conv(b, b.qinput(*shape), weights, **attributes))
+
+
+def _computed_weights(b: Builder) -> str:
+    return b.q(b.op("MatMul", b.qinput(3, 4, 5), b.qinput(3, 5, 6)))
+
+
+def _float_weights(b: Builder) -> str:
+    return b.q(b.op("Conv", b.qinput(1, 3, 8, 8), b.const(b.normal(4, 3, 3, 3))))
+
+
+def _uneven_weights(b: Builder) -> str:
+    stored = b.const(b.rng.integers(0, 256, (4, 3, 3, 3)), np.uint8)
+    weights = b.op("DequantizeLinear", stored, b.const(0.01), b.const(20, np.uint8))
+    return b.q(b.op("Conv", b.qinput(1, 3, 8, 8), weights))
+
+
+def _gemm(*bias: int, **attributes: Any) -> Case:
+    def build(b: Builder) -> str:
+        more = (b.const(b.normal(*bias)),) if bias else ()
+        x = b.qinput(4, 3) if attributes.get("transA") else b.qinput(3, 4)
+        return b.q(b.op("Gemm", x, b.weight(b.normal(4, 6)), *more, **attributes))
+
+    return build
+
+
+def _float_constant(b: Builder) -> str:
+    return b.q(b.op("Add", b.qinput(2, 3, 4, 5), b.const(b.normal(4, 5))))
+
+
+def _constant_part(b: Builder) -> str:
+    part = b.weight(b.normal(1, 2, 3, 3), dtype=b.dtype)
+    return b.q(b.op("Concat", b.qinput(1, 4, 3, 3), part, axis=1))
+
+
+def _sigmoid_of_mean(b: Builder) -> str:
+    return b.q(b.op("Sigmoid", b.op("GlobalAveragePool", b.qinput(1, 4, 6, 6))))
+
+
+def _clipped_softmax(b: Builder) -> str:
+    return b.q(b.op("Clip", b.op("Softmax", b.qinput(1, 4)), b.const(0.2), b.const(0.5)), 0.01, 10)
+
+
+def _six_axes(b: Builder) -> str:
+    x = b.q(reshape(b, b.qinput(2, 3, 4, 6), 2, 3, 2, 2, 3, 2))
+    return b.q(b.op("Transpose", x, perm=[0, 3, 5, 1, 2, 4]))
+
+
+def _no_result_scale(b: Builder) -> str:
+    return b.op("Gemm", b.qinput(3, 4), b.weight(b.normal(4, 6)))
+
+
+def _empty(b: Builder) -> str:
+    part = b.op("Slice", b.qinput(1, 4, 6, 6), b.const([4], np.int64), b.const([4], np.int64), b.const([1], np.int64))
+    return b.q(b.op("Relu", b.q(part, 0.1)), 0.1)
+
+
+REFUSED: list[tuple[str, str, Case, int]] = [
+    ("groups", "this Conv has 129", _conv((1, 258, 2, 2), (129, 2, 1, 1), group=129), 13),
+    ("dilation", "it is 13", _conv((1, 2, 30, 30), (2, 2, 3, 3), dilations=[13, 1]), 13),
+    ("padding_below_kernel", "padding (3, 0, 0, 0) of windows of 2 x 2",
+     _conv((1, 2, 4, 4), (2, 2, 2, 2), pads=[3, 0, 0, 0]), 13),
+    ("window_size", "70000", _conv((1, 2, 4, 4), (2, 2, 2, 2), strides=[70000, 1]), 13),
+    ("products", "65792", _conv((1, 257, 16, 16), (2, 257, 16, 16)), 13),
+    ("spatial_axes", "3", _conv((1, 2, 4, 4, 4), (2, 2, 2, 2, 2)), 13),
+    ("weights_not_quantized", "float32", _float_weights, 13),
+    ("symmetric_weights", "they are uint8", _uneven_weights, 13),
+    ("computed_operand", "`q4` is computed", _computed_weights, 13),
+    ("weights_rank", "1", lambda b: b.q(b.op("MatMul", b.qinput(5, 6), b.weight(b.normal(6)))), 13),
+    ("trans_a", "transA = 1", _gemm(transA=1), 13),
+    ("beta", "0.5", _gemm(6, beta=0.5), 13),
+    ("bias_shape", "shape (3, 6)", _gemm(3, 6), 13),
+    ("two_operands", "3", of("Sum", (1, 2), (1, 2), (1, 2)), 13),
+    ("float_constant", "shape (4, 5)", _float_constant, 13),
+    ("constant_operands", "a constant", _constant_part, 13),
+    ("activation", "sigmoid", _sigmoid_of_mean, 13),
+    ("activation", "Relu or Clip", _clipped_softmax, 13),
+    ("pad_mode", "reflect", with_operands("Pad", (2, 3, 8, 8), [0, 0, 1, 1, 0, 0, 1, 2], mode="reflect"), 13),
+    ("pad_mode", "edge", with_operands("Pad", (2, 3, 8, 8), [0, 0, 1, 1, 0, 0, 1, 2], mode="edge"), 13),
+    ("negative_pads", "-1", with_operands("Pad", (2, 3, 8, 8), [0, 0, -1, 1, 0, 0, 1, -1]), 13),
+    ("mergeable", "it moves 5", _six_axes, 13),
+    ("four_axes", "5 axes", of("Concat", (1, 2, 3, 2, 2), (1, 2, 3, 2, 2), axis=2), 13),
+    ("axes", "one has (1, 2, 1, 1, 1), the result (1, 2, 3, 2, 2)", of("Add", (1, 2, 3, 2, 2), (1, 2, 1, 1, 1)), 13),
+    ("spatial", "3", of("MaxPool", (1, 2, 4, 4, 4), kernel_shape=[2, 2, 2]), 13),
+    ("window_elements", "65792", of("MaxPool", (1, 1, 257, 256), kernel_shape=[257, 256]), 13),
+    ("taps_inside", "the one from -1 on has none of 2",
+     of("MaxPool", (1, 1, 2, 8), kernel_shape=[2, 1], dilations=[3, 1], pads=[1, 0, 1, 0]), 13),
+    ("image_elements", "4196352", of("GlobalAveragePool", (1, 1, 2049, 2048)), 13),
+    ("no_lowering", "Sin", of("Sin", (1, 4)), 13),
+    ("not_quantized", "float32", _no_result_scale, 13),
+    ("not_empty", "shape (1, 0, 6, 6)", _empty, 13),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "actual", "build", "opset"), REFUSED, ids=[f"{c}: {a}" for c, a, *_ in REFUSED])
+def test_refusal(code: str, actual: str, build: Case, opset: int) -> None:
+    """The operator runs on the CPU with the same result, and the report says why it is there."""
+    b = Builder(opset=opset)
+    report = same(b.model(build(b)))
+    found = [row for row in report["placement"] if row["reason_code"] == code]
+    assert [row["actual"] for row in found] == [actual]
+    check_reasons(report)
+
+
+def check_reasons(report: dict[str, Any]) -> None:
+    for row in report["placement"]:
+        if row["device"] == "npu":
+            assert not row["reason_code"]
+        elif row["reason_code"] != "boundary_layout":
+            assert all(row[key] for key in ("node", "op", "reason_code", "reason", "actual", "limit", "hint")), row
+            assert not row["reason"].endswith(".")
+
+
+def _dilated_mean(b: Builder) -> str:
+    return b.q(b.op("AveragePool", b.q(b.input(1, 16, 9, 9), 0.02), kernel_shape=[3, 3], dilations=[2, 2]), 0.02)
+
+
+def _scales_of_inputs(b: Builder) -> str:
+    return b.q(b.op("MatMul", b.q(b.input(5, 6), 0.02), b.weight(b.normal(6, 9), 0)), 0.02)
+
+
+@pytest.mark.parametrize(("code", "build", "shape"), [
+    ("no_dilation", _dilated_mean, [1, 16, 5, 5]), ("output_channel_scales", _scales_of_inputs, [5, 9])
+])  # fmt: skip
+def test_refusal_of_what_onnx_runtime_cannot_run_quantized(code: str, build: Case, shape: list[int]) -> None:
+    b = Builder(opset=19)
+    y = build(b)
+    report = compile_model(b.model(y, types=[helper.make_tensor_value_info(y, 1, shape)])).report
+    assert list(on_cpu(report).values()) == [code]
+    check_reasons(report)
+
+
+@pytest.mark.parametrize("build", [
+    _conv((1, 256, 16, 16), (2, 256, 16, 16)), _conv((1, 256, 2, 2), (256, 2, 1, 1), group=128),
+    of("MaxPool", (1, 1, 256, 256), kernel_shape=[256, 256]),
+    of("AveragePool", (1, 16, 256, 256), kernel_shape=[256, 256]), of("GlobalAveragePool", (1, 1, 2048, 2048)),
+    _conv((1, 2, 4, 4), (2, 2, 2, 2), strides=[65536, 65536]),
+])  # fmt: skip
+def test_what_is_just_allowed_is_a_legal_program(build: Case) -> None:
+    b = Builder()
+    assert on_cpu(same(b.model(build(b)), 1.01 / 16)) == {}
+
+
+def test_every_rule_has_a_sentence_a_limit_and_a_hint() -> None:
+    rules = {rule.code: rule for row in OPS.values() for rule in row.every_rule}
+    assert set(rules) <= {code for code, *_ in REFUSED} | {"no_dilation", "output_channel_scales", "overflow"}
+    for rule in rules.values():
+        assert rule.sentence and rule.limit and rule.hint
+        assert "\n" not in rule.sentence and not rule.sentence.endswith(".")
+
+
+def test_part_float_part_quantized() -> None:
+    b = Builder()
+    x = b.op("Sin", b.input(1, 3, 8, 8))
+    y = b.q(conv(b, b.q(x), (4, 3, 3, 3)))
+    z = b.q(b.op("Cos", y))
+    report = same(b.model(b.op("Softmax", b.q(b.op("MaxPool", z, kernel_shape=[2, 2])), axis=1)))
+    assert set(on_cpu(report).values()) == {"no_lowering", "not_quantized"}
+    assert (report["npu_clusters"], report["cpu_clusters"]) == (2, 3)
+    check_reasons(report)
+
+
+def test_a_tensor_with_readers_on_both_sides() -> None:
+    b = Builder()
+    x = b.q(conv(b, b.qinput(1, 3, 8, 8), (4, 3, 3, 3)))
+    report = same(b.model(b.q(b.op("Relu", x)), b.op("Sin", x), x))
+    assert list(on_cpu(report).values()) == ["no_lowering"]
+
+
+def test_a_refused_integer_node_runs_as_it_is() -> None:
+    """A node in QLinear form that the NPU cannot run is the model's node in the CPU cluster, not its expansion."""
+    b = Builder(com_microsoft=1)
+    scale, zero = b.const(0.02), b.const(100, np.uint8)
+    x = b.quantize(b.input(1, 6, 6, 3), 0.02, 100)
+    pool = helper.make_node("QLinearGlobalAveragePool", [x, scale, zero, scale, zero], ["mean"], name="pool",
+                            domain="com.microsoft", channels_last=1)  # fmt: skip
+    b.nodes.append(pool)
+    model = b.model(b.op("DequantizeLinear", "mean", scale, zero))
+    assert on_cpu(same(model)) == {"pool": "channels_last"}
+    compiled = compile_model(model)
+    steps = [onnx.load_from_string(data) for data in compiled.layers["enf"].cpu_models]
+    assert "QLinearGlobalAveragePool" in [node.op_type for step in steps for node in step.graph.node]
