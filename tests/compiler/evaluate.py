@@ -60,8 +60,21 @@ def _op(op: Op, x: list[Array]) -> Array:
             return x[0].transpose(0, 3, 1, 2).reshape(op.type.shape)
         case "npu.conv2d" | "npu.depthwise_conv2d":
             w = x[1] if op.kind == "npu.conv2d" else x[1].transpose(2, 0, 1)[..., None]
-            return arithmetic.conv2d(x[0], w, x[2], x[3], op.inputs[0].type.zero, op.type.zero,
-                                     op.type.dtype.numpy_name, a.strides, a.dilations, a.pads, a.groups, a.lo, a.hi)
+            return arithmetic.conv2d(
+                x[0],
+                w,
+                x[2],
+                x[3],
+                op.inputs[0].type.zero,
+                op.type.zero,
+                op.type.dtype.numpy_name,
+                a.strides,
+                a.dilations,
+                a.pads,
+                a.groups,
+                a.lo,
+                a.hi,
+            )
         case "npu.max_pool2d":
             return arithmetic.max_pool(x[0], a.kernel, strides=a.strides, pads=a.pads, dilations=a.dilations)
         case "npu.table":
@@ -78,12 +91,20 @@ def _op(op: Op, x: list[Array]) -> Array:
             return arithmetic.global_average_pool(x[0], _scaling(op.inputs[0]), _scaling(op))
         case "npu.average_pool2d" if x[0].dtype != op.type.dtype.numpy_name:
             real = arithmetic.dequantize(x[0], op.inputs[0].type.scale, op.inputs[0].type.zero)
-            mean = arithmetic.float_average_pool(real, a.kernel, strides=a.strides, pads=a.pads,
-                                                 count_include_pad=a.include_pad)
+            mean = arithmetic.float_average_pool(
+                real, a.kernel, strides=a.strides, pads=a.pads, count_include_pad=a.include_pad
+            )
             return arithmetic.quantize(mean, *affine(op.type))
         case "npu.average_pool2d":
-            return arithmetic.average_pool(x[0], _scaling(op.inputs[0]), _scaling(op), a.kernel, strides=a.strides,
-                                           pads=a.pads, count_include_pad=a.include_pad)
+            return arithmetic.average_pool(
+                x[0],
+                _scaling(op.inputs[0]),
+                _scaling(op),
+                a.kernel,
+                strides=a.strides,
+                pads=a.pads,
+                count_include_pad=a.include_pad,
+            )
         case "npu.pad":
             fill = np.uint8(a.value).view(x[0].dtype)
             return np.pad(x[0], list(zip(a.before, a.after)), constant_values=fill)
@@ -93,8 +114,13 @@ def _op(op: Op, x: list[Array]) -> Array:
             return _binary(op, x)
         case "npu.add_average_pool2d":
             p, q = (arithmetic.dequantize(v, i.type.scale, i.type.zero) for v, i in zip(x, op.inputs))
-            mean = arithmetic.float_average_pool(np.maximum(p + q, np.float32(a.floor)), a.kernel, strides=a.strides,
-                                                 pads=a.pads, count_include_pad=a.include_pad)
+            mean = arithmetic.float_average_pool(
+                np.maximum(p + q, np.float32(a.floor)),
+                a.kernel,
+                strides=a.strides,
+                pads=a.pads,
+                count_include_pad=a.include_pad,
+            )
             return arithmetic.quantize(mean, *affine(op.type))
     raise AssertionError(op.kind)
 

@@ -330,9 +330,12 @@ def statistics(b: Builder, channels: int) -> Iterator[str]:
     return (b.const(abs(b.normal(channels)) + 0.1) for _ in range(4))
 
 
+def normalized(*shape: int) -> Case:
+    return lambda b: b.q(b.op("BatchNormalization", b.qinput(*shape), *statistics(b, shape[1])))
+
+
 for _shape in ((4, 6), (4, 6, 5)):
-    add(f"batchnormalization {_shape}",
-        lambda b, s=_shape: b.q(b.op("BatchNormalization", b.qinput(*s), *statistics(b, 6))))  # type: ignore[misc]
+    add(f"batchnormalization {_shape}", normalized(*_shape))
 for _axis in (0, 1, 2, 3, -1):
     add(f"softmax axis {_axis}", of("Softmax", (2, 3, 4, 5), axis=_axis), 10, 11, 13, 17, 21)
 add("softmax with its default axis", of("Softmax", (2, 3, 4, 5)), 10, 11, 13)

@@ -74,9 +74,7 @@ class Builder:
     def dequantize(self, q: str) -> str:
         """DequantizeLinear of what ``quantize`` gave, with the same parameters."""
         name = self._name("dq")
-        self.nodes.append(
-            helper.make_node("DequantizeLinear", [q, f"{q}_s", f"{q}_z"], [name], name=f"node_{name}")
-        )
+        self.nodes.append(helper.make_node("DequantizeLinear", [q, f"{q}_s", f"{q}_z"], [name], name=f"node_{name}"))
         return name
 
     def q(self, x: str, scale: float | None = None, zero: int = 0) -> str:

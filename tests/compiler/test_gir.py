@@ -264,7 +264,9 @@ def test_text_is_read_back_exactly() -> None:
 def test_text_is_readable() -> None:
     net = Net()
     program = gir.build(net.cluster(net.table(net.input(1, 4, 4, 4))), BIG)
-    assert gir.print_gir(program) == """\
+    assert (
+        gir.print_gir(program)
+        == """\
 gir Head(name='npu0', target='warboy-2pe', sram_bytes=384, dram_bytes=384, constants=256)
 input Port(tensor='input0', address=0x100, size=64)
 output Port(tensor='table1', address=0x140, size=64)
@@ -283,6 +285,7 @@ step 0 'node_table1'
   run Table(x=View(0x0, (1, 4, 4, 4)), y=View(0x140, (1, 4, 4, 4)), table=0x40, tables=1)
   store Store(src=View(0x140, (1, 4, 4, 4)), dst=0x140, dst_strides=(64, 16, 4, 1))
 """
+    )
 
 
 @pytest.mark.parametrize(

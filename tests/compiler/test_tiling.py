@@ -50,8 +50,6 @@ CASES: dict[str, Callable[[Net], Op]] = {
 }
 
 
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_each_kind_computes_the_same_in_tiles(name: str) -> None:
     net = Net()

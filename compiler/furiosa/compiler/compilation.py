@@ -16,12 +16,12 @@ import numpy as np
 
 from furiosa.compiler import irfile, specs
 from furiosa.compiler.cdfg import Clusters
-from furiosa.compiler.config import check_config
+from furiosa.compiler.config import check_config, read_config
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.limits import check_tensors
 from furiosa.compiler.module import Module
 from furiosa.compiler.pipeline import LAYERS, Progress, Run, Source
-from furiosa.isa import enf
+from furiosa.isa import enf, env
 from furiosa.isa.errors import FuriosaError, InternalError, ModelError, OptionError, UnsupportedError
 from furiosa.isa.target import DEFAULT, Target
 from furiosa.isa.target import target as find_target
@@ -56,6 +56,7 @@ def compile_model(
 ) -> Compiled:
     """Compile a model, given as a path or as bytes: ONNX, or an IR file of any layer (recognised by content).
 
+    ``config`` is the compiler_config, by default that of the file which NPU_COMPILER_CONFIG_PATH names.
     ``target`` is ``warboy`` (one PE) or ``warboy-2pe``; ``batch_size`` multiplies the first axis of every input of a
     model; ``progress`` gets text as it is to be shown. The same model and options give the same bytes.
 
@@ -68,7 +69,7 @@ def compile_model(
                           hint="give a batch size of 1 or more")  # fmt: skip
     if target_ir not in LAYERS:
         raise OptionError(f"unknown target IR `{target_ir}`", hint=f"the target IRs are {', '.join(LAYERS)}")
-    check_config(config or {})
+    check_config(config if config is not None else _default_config())
     source = _read(model, batch_size)
     layer = source_layer(source)
     if layer in LAYERS[LAYERS.index(target_ir) :]:
@@ -87,6 +88,11 @@ def compile_model(
     report = json.loads(value.report) if isinstance(value, enf.Enf) else {}
     run.progress(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
     return Compiled(data, report, run.layers)
+
+
+def _default_config() -> Mapping[str, object]:
+    path = env.COMPILER_CONFIG.get()
+    return read_config(path) if path else {}
 
 
 @contextmanager

@@ -84,7 +84,8 @@ class Op:
     """An operator and its result. Compared by identity.
 
     ``name`` is unique in its graph and keeps the name of the model's tensor; ``node`` is the model's node it comes from
-    and ``sources`` all nodes it stands for, as (name, operator). ``data`` is the value of a ``const``. ``cpu`` says why the operator is not on the NPU, once placement is settled.
+    and ``sources`` all nodes it stands for, as (name, operator). ``data`` is the value of a ``const``. ``cpu`` says why
+    the operator is not on the NPU, once placement is settled.
     """
 
     kind: str

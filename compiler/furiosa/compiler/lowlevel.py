@@ -1,7 +1,8 @@
 """The NPU's operators in the LDFG: what each reads and writes, on channels-last tensors of four axes (N, H, W, C).
 
-Their kinds begin with ``npu.``: ``npu.conv2d`` ... Every low-level op has the type ``(N, H, W, C)`` i8 or u8 with a per-tensor quantization. Constants have the exact bytes
-that the instructions read. Each kind maps to one instruction (or to a few copies), tile by tile.
+Their kinds begin with ``npu.``: ``npu.conv2d`` ... Every low-level op has the type ``(N, H, W, C)`` i8 or u8 with a
+per-tensor quantization. Constants have the exact bytes that the instructions read. Each kind maps to one instruction
+(or to a few copies), tile by tile.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class AddPool(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class Binary(Attrs):
-    """``add``, ``sub`` and ``mul`` of (a, b), whose shapes broadcast (axes equal or 1; b may be a const): the formula, and the clamp of the result in the stored integer type."""
+    """``add``, ``sub`` and ``mul`` of (a, b), whose shapes broadcast (axes equal or 1; b may be a const).
+
+    The formula, and the clamp of the result in the stored integer type.
+    """
 
     form: BinaryForm
     lo: int
@@ -103,7 +107,7 @@ class Transpose(Attrs):
 KINDS = frozenset(
     f"npu.{kind}"
     for kind in (
-        "conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "global_average_pool", "add_average_pool2d", "add", "sub", "mul",
-        "table", "softmax", "concat", "pad", "slice", "transpose", "view",
+        "conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "global_average_pool", "add_average_pool2d",
+        "add", "sub", "mul", "table", "softmax", "concat", "pad", "slice", "transpose", "view",
     )
 )  # fmt: skip

@@ -17,10 +17,8 @@ from furiosa.compiler.lir.program import Lir
 from furiosa.compiler.lowlevel import KINDS
 from furiosa.compiler.ops.layout import nchw
 from furiosa.compiler.placement import placement
-from furiosa.compiler.report import report
 from furiosa.isa import enf
 from furiosa.isa.target import Target
-from furiosa.isa.version import DISTRIBUTION, VERSION
 
 P = TypeVar("P", Gir, Lir)
 
@@ -96,13 +94,4 @@ def linearize(module: Module[Gir]) -> Module[Lir]:
     return Module(
         module.target, module.batch_size, module.inputs, module.outputs, module.tensors, module.steps,
         tuple(lir.linearize(program) for program in module.programs), module.cpu_models, module.placement,
-    )  # fmt: skip
-
-
-def assemble(module: Module[Lir]) -> enf.Enf:
-    """The compiled file, with the report in it."""
-    return enf.Enf(
-        module.target, module.batch_size, module.inputs, module.outputs, module.tensors, module.steps,
-        tuple(lir.to_program(program) for program in module.programs), module.cpu_models,
-        json.dumps(report(module)), f"{DISTRIBUTION} {VERSION}",
     )  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from furiosa.compiler import cdfg, cpu_check, dfg, irfile, ldfg, limits, module, quantization, specs
+from furiosa.compiler.assembly import assemble
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.specs import Spec
 from furiosa.isa import env
@@ -76,7 +77,7 @@ STAGES: tuple[Stage, ...] = (
     )),
     Stage("gir", (Pass(module.build, "build"),)),                                  # tiles, transfers, addresses
     Stage("lir", (Pass(lambda m, _: module.linearize(m), "linearize"),)),          # one stream with tokens
-    Stage("enf", (Pass(lambda m, _: module.assemble(m), "assemble"),)),            # the file
+    Stage("enf", (Pass(lambda m, _: assemble(m), "assemble"),)),            # the file
 )  # fmt: skip
 LAYERS = tuple(stage.layer for stage in STAGES)
 

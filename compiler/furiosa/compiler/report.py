@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from furiosa.compiler.lir.program import Lir
+from furiosa.compiler.module import Module
+from furiosa.compiler.placement import Row
 from furiosa.isa.instructions import Load, Store
 from furiosa.isa.target import target
 from furiosa.isa.timeline import schedule
-
-if TYPE_CHECKING:
-    from furiosa.compiler.lir.program import Lir
-    from furiosa.compiler.module import Module
-    from furiosa.compiler.placement import Row
 
 SCHEMA_VERSION = 1
 

@@ -87,7 +87,7 @@ def bench(
         model_path=model_path,
         trace_output=trace_output,
         batch_size=batch,
-        compiler_config=_mapping(compiler_config) if compiler_config is not None else None,
+        compiler_config=_config(compiler_config),
         devices=devices,
         io_threads=io_threads,
         workers=workers,
@@ -108,22 +108,12 @@ def main() -> int:
     return run(lambda: bench.main(prog_name="furiosa-bench", standalone_mode=False))
 
 
-def _mapping(path: Path) -> dict[str, object]:
-    """The compiler config in a YAML file. Raises OptionError."""
-    import yaml
+def _config(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    from furiosa.compiler.config import read_config
 
-    from furiosa.isa.errors import OptionError
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionError(f"cannot read the compiler config `{path}`: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise OptionError(f"the compiler config `{path}` is not valid YAML: {reason}") from None
-    if content is not None and not (isinstance(content, dict) and all(isinstance(key, str) for key in content)):
-        raise OptionError(f"the compiler config `{path}` is not a mapping of names to values")
-    return content or {}
+    return read_config(path)
 
 
 def _text(result: BenchResult, workload: Workload) -> str:

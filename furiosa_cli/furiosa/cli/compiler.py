@@ -83,17 +83,14 @@ def compiler(
     file that NPU_COMPILER_CONFIG_PATH names.
     """
     from furiosa.compiler import compile_model
-    from furiosa.compiler.config import read_config
-    from furiosa.isa import env
     from furiosa.isa.files import check_outputs, save_all
 
     target_ir = target_ir.lower()
     output = output or Path(f"output.{target_ir}")
     check_outputs(source, [output, dot_graph, analyze_memory, report])
     _check_layers(target_ir, {"--analyze-memory": analyze_memory, "--report": report})
-    config = env.COMPILER_CONFIG.get()
     compiled = compile_model(
-        source, target=target_npu, batch_size=batch_size, config=read_config(config) if config else None,
+        source, target=target_npu, batch_size=batch_size,
         progress=None if quiet else _show, target_ir=target_ir,
     )  # fmt: skip
     files: dict[Path, str | bytes] = {output: compiled.data}

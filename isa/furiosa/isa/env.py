@@ -101,9 +101,7 @@ KERNELS = _define(
     lambda: "auto",
     "kernels that execute NPU programs: auto, reference, portable, avx2 or avx512",
 )
-THREADS = _define(
-    "FURIOSA_SIM_THREADS", _positive, lambda: os.cpu_count() or 1, "threads that execute one NPU program"
-)
+THREADS = _define("FURIOSA_SIM_THREADS", _positive, lambda: os.cpu_count() or 1, "threads that execute one NPU program")
 PACE = _define(
     "FURIOSA_SIM_PACE", _choice("none", "realtime"), lambda: "none", "`realtime` keeps a PE busy its modelled time"
 )

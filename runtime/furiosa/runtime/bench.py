@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, Step, Unlower
 from furiosa.isa.errors import OptionError
+from furiosa.isa.files import check_writable, save
 from furiosa.runtime.engine import Engine
 from furiosa.runtime.failures import runtime_errors
-from furiosa.isa.files import check_writable, save
 from furiosa.runtime.interface import Model
 from furiosa.runtime.profiler import chrome
 from furiosa.runtime.profiler.recorder import Recorder, activate, deactivate
 from furiosa.runtime.sync import open_engine
-from furiosa.runtime.virtual import Host, Stage, simulate
+from furiosa.runtime.virtual import MOST_QUERIES, Host, Stage, simulate
 
 Array = NDArray[Any]
 Workload: TypeAlias = Literal["L", "T"]
@@ -209,6 +209,8 @@ def _check(config: BenchConfig) -> None:
     for name, value in (("queries", config.queries), ("workers", config.workers), ("I/O threads", config.io_threads)):
         if value < 1:
             raise OptionError(f"the number of {name} must be at least 1, not {value}")
+    if config.queries > MOST_QUERIES:
+        raise OptionError(f"the number of queries must be at most {MOST_QUERIES}, not {config.queries}")
     if not 0 <= config.duration < float("inf"):
         raise OptionError(f"the duration must be a number of seconds of at least 0, not {config.duration}")
     batch = config.batch_size

@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from furiosa.isa.errors import OptionError
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -25,6 +27,9 @@ class Host:
     npus: int
 
 
+MOST_QUERIES = 10_000_000  # of one run, which is about half a minute of simulation
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What happened: the latency of every query in order of completion, and the end of the last one."""
@@ -37,7 +42,8 @@ def simulate(stages: Sequence[Stage], host: Host, queries: int, duration: int) -
     """Queries follow each other in a closed loop until both ``queries`` and ``duration`` (cycles) are reached.
 
     A transfer occupies one I/O thread and one direction of the link, which is full duplex; an execution occupies one
-    NPU. Whoever asks first is served first; ties are served in the order of asking.
+    NPU. Whoever asks first is served first; ties are served in the order of asking. Raises OptionError for a duration
+    that takes more than MOST_QUERIES.
     """
     works = [work for stage in stages for work in ((0, stage.send), (None, stage.execute), (1, stage.receive))]
     threads, npus, link = [0] * host.io_threads, [0] * host.npus, [0, 0]
@@ -52,6 +58,8 @@ def simulate(stages: Sequence[Stage], host: Host, queries: int, duration: int) -
         now, _, began, step = heapq.heappop(events)
         if step == len(works):
             latencies.append(now - began)
+            if len(latencies) > MOST_QUERIES:
+                raise OptionError(f"the duration takes more than {MOST_QUERIES} queries", hint="shorten it")
             if issued >= queries and now >= duration:
                 continue
             issued, began, step = issued + 1, now, 0

@@ -85,4 +85,3 @@ def _evaluate(node: OnnxNode, inputs: tuple[Op, ...]) -> dict[str, Op] | None:
 
 
 _KNOWN = {dtype.numpy_name for dtype in DType}
-

@@ -180,7 +180,6 @@ class _Builder:
         result = TensorType(x.type.shape, self.type_of(name, node).dtype, quant)
         return Op("quantize", (x,), Affine(quant), result, name, node.name, sources=source)
 
-
     def _check_length(self, node: OnnxNode, x: Op, scale: Op, zero: Op) -> None:
         """A scale for the tensor or for each index of the axis; as many zero points."""
         axis, length, rank = node.int("axis", 1), scale.type.size, len(x.type.shape)

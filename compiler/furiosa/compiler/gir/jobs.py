@@ -253,5 +253,3 @@ def _starts(concat: Op) -> list[Four]:
 def jobs_of(cluster: Cluster) -> Work:
     """What an NPU cluster computes."""
     return _Builder(cluster).work()
-
-

@@ -16,7 +16,8 @@ from furiosa.isa.dtypes import DType
 
 PARITY = (
     "where ONNX Runtime runs the operator in float32 (int8 activations with several readers, an activation that its "
-    "quantization does not imply, a float bias), the result may differ by one step at a rounding tie"
+    "quantization does not imply, a result that is quantized twice), the result may differ by one step at a rounding "
+    "tie"
 )
 
 
@@ -232,4 +233,3 @@ matmul = OpDef(
     rules=(four_axes, products, symmetric_weights, output_channel_scales),
 )  # fmt: skip
 ROWS = (conv2d, matmul)
-

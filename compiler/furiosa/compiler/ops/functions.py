@@ -74,9 +74,7 @@ def clamp(chain: tuple[Function, ...], to: TensorType, lo: int, hi: int) -> tupl
         bounds = {"relu": (0.0, float("inf"))}.get(name) or tuple(value for _, value in parameters)
         if name not in ("relu", "clip"):
             return None
-        low, high = (
-            int(arithmetic.quantize(np.array(b, np.float32), *affine(to))) for b in (bounds[0], bounds[1])
-        )
+        low, high = (int(arithmetic.quantize(np.array(b, np.float32), *affine(to))) for b in (bounds[0], bounds[1]))
         lo, hi = min(max(lo, low), high), max(min(hi, high), low)
     return lo, hi
 

@@ -15,8 +15,8 @@ from typing import TextIO, cast
 
 from furiosa.isa import env
 from furiosa.isa.errors import OptionError
-from furiosa.runtime.failures import FuriosaRuntimeError, FuriosaRuntimeWarning
 from furiosa.isa.files import save
+from furiosa.runtime.failures import FuriosaRuntimeError, FuriosaRuntimeWarning
 from furiosa.runtime.profiler import chrome
 from furiosa.runtime.profiler.recorder import Recorder, Resource, activate, deactivate
 
