@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.compiler.op_cases import CASES, OPSETS, conv, reshape
 from tests.compiler.quantized import Builder, on_cpu, quiet, same
+from tests.parity import current_onnxruntime
 
 from furiosa.compiler.ops import OPS
+
+pytestmark = current_onnxruntime
 
 ROUNDING = {"conv clip", "residual block", "chain of convs", "swish", "concat of convs", "averagepool 3 channels",
             "averagepool 37 channels", "averagepool 3 channels, counting pads", "globalaveragepool flatten",

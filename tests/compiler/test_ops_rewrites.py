@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from tests.compiler.op_cases import conv, reshape
 from tests.compiler.quantized import Builder, on_cpu, same
+from tests.parity import current_onnxruntime
 
 from furiosa.compiler import compile_model
 from furiosa.isa.dtypes import DType
+
+pytestmark = current_onnxruntime
 
 Case = Callable[[Builder], tuple[str, ...]]
 CASES: dict[str, Case] = {}

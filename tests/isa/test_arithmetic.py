@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from tests.isa.qdq_models import Model, nchw
+from tests.parity import current_onnxruntime
 
 from furiosa.isa import arithmetic
 from furiosa.isa.arithmetic import Scaling
@@ -265,10 +265,7 @@ def test_float_mean_equals_reduce_mean() -> None:
         np.testing.assert_array_equal(nchw(arithmetic.float_mean(x)), model.run())
 
 
-@pytest.mark.skipif(
-    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 31),
-    reason="the definition is that of ONNX Runtime 1.31; version 1.23 differs by one step in 1 of 200 values",
-)
+@current_onnxruntime
 def test_softmax_equals_qlinear_softmax() -> None:
     rng = np.random.default_rng(11)
     for dtype in DTYPES:
