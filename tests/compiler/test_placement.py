@@ -76,6 +76,10 @@ def _empty(b: Builder) -> str:
     return b.q(b.op("Relu", b.q(part, 0.1)), 0.1)
 
 
+def _second_part(b: Builder) -> str:
+    return b.q(b.op("Split", b.qinput(1, 4, 6, 6), outputs=2, axis=1) + ":1", 0.1)
+
+
 REFUSED: list[tuple[str, str, Case, int]] = [
     ("groups", "this Conv has 129", _conv((1, 258, 2, 2), (129, 2, 1, 1), group=129), 13),
     ("dilation", "it is 13", _conv((1, 2, 30, 30), (2, 2, 3, 3), dilations=[13, 1]), 13),
@@ -108,6 +112,7 @@ REFUSED: list[tuple[str, str, Case, int]] = [
      of("MaxPool", (1, 1, 2, 8), kernel_shape=[2, 1], dilations=[3, 1], pads=[1, 0, 1, 0]), 13),
     ("image_elements", "4196352", of("GlobalAveragePool", (1, 1, 2049, 2048)), 13),
     ("no_lowering", "Sin", of("Sin", (1, 4)), 13),
+    ("no_lowering", "Split", _second_part, 13),
     ("not_quantized", "float32", _no_result_scale, 13),
     ("not_empty", "shape (1, 0, 6, 6)", _empty, 13),
 ]  # fmt: skip

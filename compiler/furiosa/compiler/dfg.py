@@ -164,7 +164,8 @@ class _Absorber:
     def _core(self, x: Op, chain: tuple[Function, ...], depth: int) -> Op:
         row = BY_ONNX.get(x.attrs.op_type) if x.kind == "onnx" and x.attrs.domain == "" else None
         if row is None:
-            what = x.attrs.op_type if x.kind == "onnx" else x.kind
+            node = x.inputs[0] if x.kind == "project" else x
+            what = node.attrs.op_type if node.kind == "onnx" else node.kind
             raise _at(x, refuse("no_lowering", f"`{what}` has no NPU lowering", what, "the operators of the table",
                                 "replace the operator, or keep it on the CPU"))  # fmt: skip
         try:
