@@ -192,8 +192,8 @@ class _Builder:
 
 
 def _quant(scale: Any, zero: Any, axis: int, rank: int) -> Quant:
-    scales = tuple(float(s) for s in np.ravel(scale))
-    zeros = (0,) * len(scales) if zero is None else tuple(int(z) for z in np.ravel(zero))
+    scales = tuple(np.ravel(scale).tolist())
+    zeros = (0,) * len(scales) if zero is None else tuple(np.ravel(zero).tolist())
     if len(scales) == 1:
         return Quant(scales, zeros[:1])
     return Quant(scales, zeros, axis % rank)
