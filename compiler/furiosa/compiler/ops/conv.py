@@ -40,7 +40,7 @@ class Conv(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class MatMul(Attrs):
-    """Of ``matmul``: y = x @ w * alpha + bias over the last axis of x, clamped to [lo, hi]; w is const i8 [K, M].
+    """Of ``matmul``: y = x @ w.T * alpha + bias over the last axis of x, clamped to [lo, hi]; w is const i8 [M, K].
 
     ``in_float32`` as in Conv.
     """
@@ -69,7 +69,7 @@ def dilation(op: Op) -> str | None:
 def products(op: Op) -> str | None:
     """an output must be the sum of at most 65536 products"""
     weights = op.inputs[1].type
-    count = weights.size // weights.shape[0 if op.kind == "conv2d" else 1]
+    count = weights.size // weights.shape[0]
     return f"{count}" if count > 1 << 16 else None
 
 
@@ -87,8 +87,7 @@ def symmetric_weights(op: Op) -> str | None:
 def output_channel_scales(op: Op) -> str | None:
     """the weights' scales must be per tensor or per output channel"""
     quant = op.inputs[1].type.quant
-    expected = 0 if op.kind == "conv2d" else 1
-    if quant is None or quant.axis in (None, expected):
+    if quant is None or quant.axis in (None, 0):
         return None
     return f"they lie along axis {quant.axis}"
 
@@ -151,13 +150,12 @@ def build_matmul(unit: Unit) -> Op:
         raise refuse("weights_rank", "the weights of a matrix product must have two axes",
                      len(weights.type.shape), 2, "split the operator, or flatten the weights")  # fmt: skip
     alpha = _gemm_factors(unit.node)
-    if unit.node.op_type == "Gemm" and unit.node.int("transB", 0):
+    if unit.node.op_type == "MatMul" or not unit.node.int("transB", 0):
         quant = weights.type.quant
         if quant is not None and quant.axis is not None:
             quant = replace(quant, axis=1 - quant.axis)
-        turned = np.ascontiguousarray(weights.value.T)
-        weights = const(f"{weights.name}:transposed", turned, quant)
-    bias = _bias(unit, 2, x, weights, weights.type.shape[1], alpha)
+        weights = const(f"{weights.name}:transposed", weights.value.T, quant)
+    bias = _bias(unit, 2, x, weights, weights.type.shape[0], alpha)
     gemm = unit.node.op_type == "Gemm" or unit.constant(2) is not None
     return unit.op("matmul", (x, weights, bias), MatMul(unit.lo, unit.hi, _in_float32(unit, gemm), alpha))
 
@@ -191,14 +189,14 @@ def lower_matmul(op: Op, inputs: tuple[Op, ...]) -> Op:
     """A 1x1 convolution; the reduced axis, which is the last, must lie where the channels are."""
     x, weights, bias = inputs[0], op.inputs[1], op.inputs[2]
     rank = len(op.type.shape)
-    packed = np.ascontiguousarray(weights.value.T)[:, None, None, :]
+    packed = weights.value[:, None, None, :]
     attrs = lowlevel.Conv((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1, op.attrs.lo, op.attrs.hi)
     parameters = _parameters(op, packed, weights, bias, op.attrs.alpha)
     if rank <= 2:
         return low("conv2d", (x, *parameters), attrs, nhwc(op.type.shape), op)
     turned = transpose(x, (0, 1, 3, 2), op, ":rows")
     n, h, s, _ = turned.type.shape
-    product = low("conv2d", (turned, *parameters), attrs, (n, h, s, weights.type.shape[1]), op, ":product")
+    product = low("conv2d", (turned, *parameters), attrs, (n, h, s, weights.type.shape[0]), op, ":product")
     return transpose(product, (0, 1, 3, 2), op, "")
 
 
