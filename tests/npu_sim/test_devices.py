@@ -18,6 +18,7 @@ from tests.npu_sim.simulated_host import isolate, opened, users
 from furiosa.isa.errors import DeviceError
 from furiosa.npu_sim.devices import cards, occupants, open_devices, read_counters
 from furiosa.npu_sim.devices.lock import lock_file
+from furiosa.npu_sim.devices.usage import Occupant
 
 # The alarm ends a script, and each of its forks, that waits for what never comes.
 PRELUDE = """
@@ -361,3 +362,11 @@ def test_a_state_folder_that_is_removed_in_use_is_noticed(state_folder: Path) ->
     assert opened("npu0pe1") == ["npu0pe1"]
     (state_folder / "pe.lock").unlink()
     assert opened("npu0pe1") == ["npu0pe1"]
+
+
+def test_a_holder_is_named_in_one_line() -> None:
+    file = cards()[0].files[0]
+    said = str(Occupant(file, 7, "python -c import time\ntime.sleep(9)" + " # long" * 30))
+    assert said.startswith("process 7 (`python -c import time time.sleep(9) # long")
+    assert said.endswith(f"...`) has opened `{file.name}`")
+    assert "\n" not in said

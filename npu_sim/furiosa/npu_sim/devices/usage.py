@@ -25,7 +25,8 @@ class Occupant:
     def __str__(self) -> str:
         if self.pid is None:
             return f"a process outside this PID namespace has opened `{self.file.name}`"
-        command = self.command if len(self.command) <= 120 else f"{self.command[:117]}..."
+        command = " ".join(self.command.split())
+        command = command if len(command) <= 120 else f"{command[:117]}..."
         return f"process {self.pid} (`{command}`) has opened `{self.file.name}`"
 
 
