@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import onnx
-from onnx import helper
 
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.cpu_model import to_onnx
+from furiosa.compiler.frontend.session import add_light, plain_session
 from furiosa.isa.errors import UnsupportedError
-
-_STRIP_BYTES = 1024
 
 
 def check_cpu(clusters: Clusters) -> Clusters:
@@ -48,23 +46,14 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     light = onnx.ModelProto()
     light.CopyFrom(model)
     del light.graph.initializer[:]
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > _STRIP_BYTES:
-            light.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-        else:
-            light.graph.initializer.append(tensor)
+    add_light(light.graph, model.graph.initializer)
     return light
 
 
 def _refusal(model: onnx.ModelProto) -> str | None:
     """What ONNX Runtime says against the model, None when it opens it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
     try:
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        plain_session(model.SerializeToString())
     except Exception as error:  # its exceptions have no common base
         return " ".join(str(error).split()).rstrip(".")
     return None

@@ -24,7 +24,6 @@ class Runner:
 
     def __init__(self, engine: Engine, owns_devices: bool) -> None:
         self._engine = engine
-        self._owns_devices = owns_devices
         self._open = weakref.finalize(self, _close, engine, owns_devices)
 
     @property

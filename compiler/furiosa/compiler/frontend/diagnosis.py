@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
+from furiosa.compiler.frontend.session import plain_session
 from furiosa.isa.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,17 +50,12 @@ def _checked(data: bytes) -> None:
 
 def _executed(data: bytes) -> None:
     """ONNX Runtime opens the model and runs it on zeros: some faults show only there."""
-    import onnxruntime
-
     graph = onnx.ModelProto.FromString(data).graph
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.input}
     external = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer)
     if external or any(prod(shape) > _MOST_ELEMENTS for shape in shapes.values()):
         return
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = plain_session(data)
     types = {value.name: value.type.tensor_type.elem_type for value in graph.input}
     session.run(None, {x.name: np.zeros(shapes[x.name], onnx.helper.tensor_dtype_to_np_dtype(types[x.name]))
                        for x in session.get_inputs()})  # fmt: skip

@@ -13,7 +13,8 @@ from onnx import numpy_helper
 from furiosa.compiler.frontend.fold import fold
 from furiosa.compiler.frontend.modelfile import first_line, read
 from furiosa.compiler.frontend.node import ELEMENT, Affine, OnnxNode, Project, named
-from furiosa.compiler.frontend.types import DTYPES, STRIP_BYTES, infer, multiply_targets, static_input, tensor_type
+from furiosa.compiler.frontend.session import LIGHT_BYTES
+from furiosa.compiler.frontend.types import DTYPES, infer, multiply_targets, static_input, tensor_type
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, TensorType, const
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import FuriosaError, ModelError, UnsupportedError
@@ -138,7 +139,7 @@ class _Builder:
             return
         types = {name: onnx.helper.make_tensor_type_proto(ELEMENT[op.type.dtype], op.type.shape) for name, op in given}
         data = {name: numpy_helper.from_array(op.value, name) for name, op in given
-                if op.kind == "const" and op.type.size < STRIP_BYTES}  # fmt: skip
+                if op.kind == "const" and op.type.size < LIGHT_BYTES}  # fmt: skip
         try:
             schema = onnx.defs.get_schema(proto.op_type, node.opset, proto.domain)
             found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data)

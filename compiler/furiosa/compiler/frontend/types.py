@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 from furiosa.compiler.frontend.fold import constant
 from furiosa.compiler.frontend.modelfile import first_line
 from furiosa.compiler.frontend.node import ELEMENT
+from furiosa.compiler.frontend.session import add_light, plain_session
 from furiosa.compiler.graph import TensorType
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import ModelError, UnsupportedError
 
 DTYPES: dict[int, DType] = {number: dtype for dtype, number in ELEMENT.items()}
-STRIP_BYTES = 1024
-"""Initializers above this size have no influence on shapes; inference gets along without their values."""
 
 
 def static_input(value: ValueInfoProto, where: str, batch_size: int) -> ValueInfoProto:
@@ -76,29 +75,20 @@ def _without_weights(model: ModelProto, inputs: list[ValueInfoProto]) -> ModelPr
     graph.node.extend(model.graph.node)
     graph.input.extend(inputs)
     graph.output.extend(model.graph.output)
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > STRIP_BYTES and tensor.data_type in DTYPES:
-            graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-        else:
-            graph.initializer.append(tensor)
+    add_light(graph, model.graph.initializer)
     return light
 
 
 def _asked(light: ModelProto, types: dict[str, TensorType], where: str) -> dict[str, TensorType]:
     """What ONNX Runtime finds for the tensors whose type is not known, or not whole."""
-    import onnxruntime
-
     missing = [name for node in light.graph.node for name in node.output
                if name and (name not in types or -1 in types[name].shape)]  # fmt: skip
     if not missing:
         return {}
     given = {value.name for value in light.graph.output}
     light.graph.output.extend(ValueInfoProto(name=name) for name in missing if name not in given)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(light.SerializeToString(), options, ["CPUExecutionProvider"])
+        session = plain_session(light.SerializeToString())
     except Exception as error:
         raise UnsupportedError(f"ONNX Runtime cannot run the model: {first_line(error)}", where=where,
                                hint="replace the operator by standard ones") from None  # fmt: skip
