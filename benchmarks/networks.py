@@ -77,7 +77,7 @@ def _quantize_light(name: str, folder: Path, output: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class RandomInputs(CalibrationDataReader):  # type: ignore[misc]
+    class RandomInputs(CalibrationDataReader):  # type: ignore[misc]  # the base is untyped
         def __init__(self, model: Path) -> None:
             self._inputs: Iterator[dict[str, Floats]] = iter(
                 [random_inputs(model, seed) for seed in range(CALIBRATION_INPUTS)]

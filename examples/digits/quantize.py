@@ -20,7 +20,7 @@ from digit_images import MODEL, Floats, load, to_input
 ACTIVATIONS = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 
 
-class CalibrationImages(CalibrationDataReader):  # type: ignore[misc]
+class CalibrationImages(CalibrationDataReader):  # type: ignore[misc]  # the base is untyped
     """The calibration images of `digits.npz`, one by one, as ONNX Runtime asks for them."""
 
     def __init__(self) -> None:

@@ -186,7 +186,7 @@ def train(images: Tensor, labels: Tensor) -> DigitNet:
         for chosen in torch.randperm(len(images))[: steps // EPOCHS * BATCH].view(-1, BATCH):
             loss = functional.cross_entropy(net(distort(images[chosen])), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
             optimizer.step()
             schedule.step()
         if sys.stderr.isatty():

@@ -114,7 +114,7 @@ def device(file: bytes, target: str, x: NDArray[Any]) -> list[NDArray[Any]]:
     class Npu:
         name, execute = "test", staticmethod(lambda machine, _, arrays: machine.run(arrays))
 
-    Npu.target = targets.target(target)  # type: ignore[attr-defined]
+    Npu.target = targets.target(target)  # type: ignore[attr-defined]  # a stub for the test
     enf = load(file)
     return Executable(enf, Npu(), [CpuModel(model) for model in enf.cpu_models]).run([x])
 
