@@ -1,9 +1,9 @@
-"""The networks that are measured, as QDQ ONNX files: uint8 activations, int8 weights per channel.
+"""The networks that are measured, as QDQ ONNX files: int8 weights per channel, activations uint8 unless named int8.
 
     python benchmarks/networks.py [--json] [--folder build/bench] [--networks digits,resnet50]
 
 ResNet50 and SqueezeNet are the graphs that the `onnx` package ships as test data, with seeded random weights. Files are
-made once and found again by name: delete the folder to make them anew.
+made once and found again by name: delete the folder to make them anew. The others are in `architectures.py`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, version_converter
 
+from architectures import ARCHITECTURES, IR_VERSION, OPSET
 from report import arguments, column, emit
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("digits", "squeezenet", "resnet50")
-OPSET = 13
-IR_VERSION = 8
+NAMES = ("digits", "squeezenet", "mobilenet_v1", "mobilenet_v2", "resnet50", "resnet50-int8", "yolo")
 CALIBRATION_INPUTS = 3
 _QUANTIZE_DIGITS = ROOT / "examples" / "digits" / "quantize.py"
 _LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -36,12 +35,16 @@ Floats = NDArray[np.float32]
 
 def quantized(name: str, folder: Path) -> Path:
     """The quantized network ``name`` of `NAMES`; made in ``folder`` when it is not there yet."""
-    path = folder / f"{name}-uint8.onnx"
+    graph, _, activations = name.partition("-")
+    path = folder / f"{graph}-{activations or 'uint8'}.onnx"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             made = Path(temporary, path.name)
-            _quantize_digits(made) if name == "digits" else _quantize_light(name, Path(temporary), made)
+            if name == "digits":
+                _quantize_digits(made)
+            else:
+                _quantize_graph(_float_network(graph), Path(temporary), made, activations)
             made.replace(path)
     return path
 
@@ -72,7 +75,13 @@ def _quantize_digits(output: Path) -> None:
     subprocess.run([sys.executable, _QUANTIZE_DIGITS, output, "--activations", "uint8"], check=True)
 
 
-def _quantize_light(name: str, folder: Path, output: Path) -> None:
+def _float_network(name: str) -> onnx.ModelProto:
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]()
+    return with_random_weights(onnx.load(_LIGHT / f"light_{name}.onnx"), np.random.default_rng(0))
+
+
+def _quantize_graph(model: onnx.ModelProto, folder: Path, output: Path, activations: str) -> None:
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -89,7 +98,7 @@ def _quantize_light(name: str, folder: Path, output: Path) -> None:
     onnxruntime.set_default_logger_severity(3)
     logging.getLogger().setLevel(logging.ERROR)
     floats, prepared = folder / "float.onnx", folder / "prepared.onnx"
-    onnx.save(with_random_weights(onnx.load(_LIGHT / f"light_{name}.onnx"), np.random.default_rng(0)), floats)
+    onnx.save(model, floats)
     # It folds BatchNormalization into the convolutions, as everybody does who measures ONNX Runtime.
     quant_pre_process(floats, prepared, skip_symbolic_shape=True)
     quantize_static(
@@ -98,7 +107,7 @@ def _quantize_light(name: str, folder: Path, output: Path) -> None:
         RandomInputs(prepared),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        activation_type=QuantType.QUInt8,
+        activation_type=QuantType.QInt8 if activations == "int8" else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
 

@@ -42,7 +42,7 @@ void conv_tile(const ConvTile& t) {
   tiles[t.pixels - 1](t);
 }
 
-constexpr Kernels kKernels = make("avx2", {6, 16, 2, true}, conv_tile, depthwise_row);
+constexpr Kernels kKernels = make("avx2", {6, 16, 2, true, false}, {kLanes, 1, true, false}, conv_tile, depthwise_row);
 
 }  // namespace
 

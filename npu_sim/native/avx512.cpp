@@ -1,7 +1,10 @@
 // Kernels for AVX-512 with VNNI: four products of unsigned and signed bytes a lane and instruction.
 #include <immintrin.h>
 
-#include "vectors.h"
+#include "avx512_bytes.h"
+#include "avx512_depthwise.h"
+#include "avx512_pack.h"
+#include "loops.h"
 
 namespace furiosa {
 namespace {
@@ -40,8 +43,13 @@ void tile(const ConvTile& t) {
       }
     }
   }
-  for (int p = 0; p < Pixels; ++p) {
-    for (int v = 0; v < Vectors; ++v) finish(t, p, v, sum[p][v]);
+  if constexpr (Vectors == 4) {
+    const Pack pack(t.requantize);
+    for (int p = 0; p < Pixels; ++p) store(t.y[p], pack.bytes(sum[p], t.multipliers), t.channels);
+  } else {
+    for (int p = 0; p < Pixels; ++p) {
+      for (int v = 0; v < Vectors; ++v) finish(t, p, v, sum[p][v]);
+    }
   }
 }
 
@@ -57,10 +65,21 @@ void conv_tile(const ConvTile& t) {
   rows[t.pixels - 1][(t.channels - 1) / 16](t);
 }
 
-constexpr Kernels kKernels = make("avx512", {6, 64, 4, false}, conv_tile, depthwise_row);
+Kernels choose() {
+  Kernels kernels = make("avx512", {6, 64, 4, false, true}, {64, 4, false, true}, conv_tile, depthwise_row);
+  kernels.scaled_add = wide_scaled_add;
+  kernels.scaled_mul = wide_scaled_mul;
+  kernels.real_add = wide_real_add;
+  kernels.quantize = wide_quantize;
+  if (__builtin_cpu_supports("avx512vbmi")) kernels.table = permuted_table;
+  return kernels;
+}
 
 }  // namespace
 
-const Kernels& avx512_kernels() { return kKernels; }
+const Kernels& avx512_kernels() {
+  static const Kernels kernels = choose();
+  return kernels;
+}
 
 }  // namespace furiosa

@@ -41,7 +41,8 @@ class Plan {
     group_inputs_ = inst_.x.shape[3] / inst_.groups;
     group_outputs_ = inst_.y.shape[3] / inst_.groups;
     blocks_ = int(ceil_div(group_outputs_, format_.channels));
-    const bool together = inst_.groups == 1 && inst_.dilations[1] == 1;
+    const int64_t dense = int64_t(inst_.x.shape[3]) * (format_.wide ? 2 : 1);
+    const bool together = inst_.groups == 1 && inst_.dilations[1] == 1 && strip_.pixel_bytes() == dense;
     elements_ = group_inputs_ * (together ? inst_.kernel[1] : 1);
     steps_ = int(ceil_div(elements_, format_.step));
     for (int r = 0; r < inst_.kernel[0]; ++r) {
@@ -82,7 +83,8 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   Packed packed{Buffer(size_t(count * block_bytes_)), Buffer(size_t(4 * channels)), Buffer(size_t(4 * channels))};
   for (int k = 0; k < inst_.y.shape[3]; ++k) {
     const int64_t block = int64_t(k / group_outputs_) * blocks_ + k % group_outputs_ / format_.channels;
-    const int channel = k % group_outputs_ % format_.channels;
+    const int first = k % group_outputs_ / format_.channels * format_.channels;
+    const int channel = format_.position(k % group_outputs_ - first, std::min(format_.channels, group_outputs_ - first));
     const int8_t* row = reinterpret_cast<const int8_t*>(weights) + k * size;
     const int32_t sum = pack_channel(row, channel, packed.weights.as() + block * block_bytes_);
     const int64_t at = block * format_.channels + channel;
@@ -123,16 +125,16 @@ void Plan::run(const Packed& packed, Run& run) const {
   const int64_t units = images * strips, blocks = int64_t(inst_.groups) * blocks_;
   const int64_t parts = threads == 1 ? 1 : std::min(blocks, ceil_div(int64_t(threads) * kTasksPerThread, units));
   const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * int64_t(offsets_.size()) * elements_ / 32;
-  run.reserve(size_t(strip_.bytes(int(rows))));
+  run.reserve(size_t(strip_.scratch(int(rows))));
   run.team.loop(units * parts, work, [&](int64_t begin, int64_t end, int member) {
-    uint8_t* strip = run.scratch[size_t(member)].as();
+    const uint8_t* strip = nullptr;
     int64_t filled = -1;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t unit = task / parts, part = task % parts;
       const int image = int(unit / strips), first = int(unit % strips * rows);
       const int count = int(std::min<int64_t>(rows, height - first));
       if (count <= 0) continue;
-      if (unit != filled) strip_.fill(run.sram, image, first, count, strip);
+      if (unit != filled) strip = strip_.make(run.sram, image, first, count, run.scratch[size_t(member)].as());
       filled = unit;
       uint8_t* out = run.sram + y.address + int64_t(image) * y.strides[0] + int64_t(first) * y.strides[1];
       for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
@@ -145,7 +147,8 @@ void Plan::run(const Packed& packed, Run& run) const {
 // All pixels of some rows of outputs by one block of channels.
 void Plan::block(const Packed& packed, int index, const uint8_t* strip, uint8_t* y, int rows) const {
   const int group = index / blocks_, first = index % blocks_ * format_.channels, columns = inst_.y.shape[2];
-  const int64_t pixel = strip_.pixel_bytes(), channel = int64_t(group) * group_outputs_ + first;
+  const int64_t pixel = strip_.pixel_bytes(), group_bytes = int64_t(group_inputs_) * (format_.wide ? 2 : 1);
+  const int64_t channel = int64_t(group) * group_outputs_ + first;
   ConvTile tile;
   tile.pixels = 0;
   tile.channels = std::min(format_.channels, group_outputs_ - first);
@@ -157,7 +160,7 @@ void Plan::block(const Packed& packed, int index, const uint8_t* strip, uint8_t*
   tile.steps = steps_;
   tile.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
   for (int row = 0; row < rows; ++row) {
-    const uint8_t* from = strip + row * inst_.strides[0] * strip_.row_bytes() + group * (pixel / inst_.groups);
+    const uint8_t* from = strip + row * inst_.strides[0] * strip_.row_bytes() + group * group_bytes;
     uint8_t* to = y + int64_t(row) * inst_.y.strides[1] + channel;
     for (int column = 0; column < columns; ++column) {
       tile.x[tile.pixels] = from + column * inst_.strides[1] * pixel;

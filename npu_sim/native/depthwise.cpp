@@ -19,35 +19,44 @@ struct Packed {
 class Plan {
  public:
   Plan(const DepthwiseConv2d& inst, const Kernels& kernels)
-      : inst_(inst), kernels_(kernels),
-        strip_(inst, inst.y.shape[2], true, inst.y.shape[3] / inst.x.shape[3], kernels) {
-    for (int r = 0; r < inst.kernel[0]; ++r) {
-      for (int c = 0; c < inst.kernel[1]; ++c) {
-        const int64_t bytes = r * inst.dilations[0] * strip_.row_bytes() + c * inst.dilations[1] * strip_.pixel_bytes();
-        offsets_.push_back(int32_t(bytes / 2));
-      }
-    }
-  }
+      : inst_(inst), kernels_(kernels), format_(kernels.depthwise),
+        strip_(inst, inst.y.shape[2], format_.wide, inst.y.shape[3] / inst.x.shape[3], kernels) {}
 
   Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const;
   void run(const Packed& packed, Run& run) const;
-  int64_t taps() const { return int64_t(offsets_.size()); }
+  int64_t taps() const { return int64_t(inst_.kernel[0]) * inst_.kernel[1]; }
 
  private:
   DepthwiseConv2d inst_;
   const Kernels& kernels_;
+  DepthwiseFormat format_;
   Strip strip_;
-  std::vector<int32_t> offsets_;
 };
 
 Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const {
-  const size_t channels = size_t(inst_.y.shape[3]), pitch = (channels + kChannelStep - 1) / kChannelStep * kChannelStep;
-  Packed packed{Buffer(pitch * offsets_.size()), Buffer(4 * pitch), Buffer(4 * pitch)};
-  for (size_t tap = 0; tap < offsets_.size(); ++tap) {
-    std::memcpy(packed.weights.as() + tap * pitch, weights + tap * channels, channels);
+  const int channels = inst_.y.shape[3], width = format_.channels, blocks = (channels + width - 1) / width;
+  const int rows = (inst_.kernel[0] + format_.rows - 1) / format_.rows * format_.rows;
+  const int64_t block_bytes = int64_t(rows) * inst_.kernel[1] * width;
+  const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
+  Packed packed{Buffer(size_t(blocks * block_bytes)), Buffer(size_t(4 * blocks * width)),
+                Buffer(size_t(4 * blocks * width))};
+  for (int k = 0; k < channels; ++k) {
+    const int position = format_.lanes ? lane_order(k % width) : k % width;
+    int8_t* block = packed.weights.as<int8_t>() + k / width * block_bytes;
+    int32_t sum = 0;
+    for (int tap = 0; tap < taps(); ++tap) {
+      const int row = tap / inst_.kernel[1], column = tap % inst_.kernel[1];
+      const int64_t step = int64_t(row / format_.rows) * inst_.kernel[1] + column;
+      const int8_t weight = int8_t(weights[int64_t(tap) * channels + k]);
+      block[(step * width + position) * format_.rows + row % format_.rows] = weight;
+      sum += weight;
+    }
+    uint32_t start;
+    std::memcpy(&start, bias + 4 * k, 4);
+    const int64_t at = int64_t(k / width) * width + position;
+    packed.bias.as<uint32_t>()[at] = start - uint32_t(zero) * uint32_t(sum);
+    std::memcpy(packed.multipliers.as<float>() + at, multipliers + 4 * k, 4);
   }
-  std::memcpy(packed.bias.as(), bias, 4 * channels);
-  std::memcpy(packed.multipliers.as(), multipliers, 4 * channels);
   return packed;
 }
 
@@ -58,22 +67,28 @@ void Plan::run(const Packed& packed, Run& run) const {
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
   const int64_t fair = (int64_t(images) * height + threads * kTasksPerThread - 1) / (threads * kTasksPerThread);
   const int64_t rows = std::min<int64_t>({height, fitting, fair}), strips = (height + rows - 1) / rows;
-  const Requantize requantize{float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
+  DepthwiseRow row;
+  row.x_step = inst_.strides[1] * strip_.pixel_bytes();
+  row.row_step = inst_.dilations[0] * strip_.row_bytes();
+  row.column_step = inst_.dilations[1] * strip_.pixel_bytes();
+  row.kernel[0] = inst_.kernel[0], row.kernel[1] = inst_.kernel[1];
+  row.y_step = y.strides[2];
+  row.pixels = y.shape[2];
+  row.channels = y.shape[3];
+  row.weights = packed.weights.as<int8_t>();
+  row.bias = packed.bias.as<int32_t>();
+  row.multipliers = packed.multipliers.as<float>();
+  row.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
   const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * taps() / 4;
-  run.reserve(size_t(strip_.bytes(int(rows))));
+  run.reserve(size_t(strip_.scratch(int(rows))));
   run.team.loop(images * strips, work, [&](int64_t begin, int64_t end, int member) {
-    uint8_t* strip = run.scratch[size_t(member)].as();
+    DepthwiseRow mine = row;
     for (int64_t unit = begin; unit < end; ++unit) {
       const int image = int(unit / strips), first = int(unit % strips * rows);
       const int count = int(std::min<int64_t>(rows, height - first));
-      strip_.fill(run.sram, image, first, count, strip);
-      for (int row = 0; row < count; ++row) {
-        uint8_t* out = run.sram + y.address + int64_t(image) * y.strides[0] + int64_t(first + row) * y.strides[1];
-        kernels_.depthwise_row({reinterpret_cast<const int16_t*>(strip + row * step),
-                                inst_.strides[1] * strip_.pixel_bytes() / 2, out, y.strides[2], y.shape[2], y.shape[3],
-                                packed.weights.as<int8_t>(), packed.bias.as<int32_t>(), packed.multipliers.as<float>(),
-                                offsets_.data(), int(taps()), requantize});
-      }
+      mine.x = strip_.make(run.sram, image, first, count, run.scratch[size_t(member)].as());
+      mine.y = run.sram + y.address + int64_t(image) * y.strides[0] + int64_t(first) * y.strides[1];
+      for (int index = 0; index < count; ++index, mine.x += step, mine.y += y.strides[1]) kernels_.depthwise_row(mine);
     }
   });
 }

@@ -22,7 +22,19 @@ struct ConvFormat {
   int channels;  // of a block
   int step;      // elements of a dot product that are multiplied together
   bool wide;
+  bool lanes;  // blocks with more than 48 channels keep them in `lane_order`
+
+  int position(int channel, int channels) const;
 };
+
+// Where four vectors of 16 sums keep channel 0 to 63, so that packing instructions give bytes in order of channels:
+// each lane of 128 bits of each vector holds four channels.
+inline int lane_order(int channel) { return channel / 4 % 4 * 16 + channel / 16 * 4 + channel % 4; }
+
+// Where a block of so many channels keeps one of them.
+inline int ConvFormat::position(int channel, int channels) const {
+  return lanes && channels > 48 ? lane_order(channel) : channel;
+}
 
 // Some pixels by one block of channels.
 struct ConvTile {
@@ -40,13 +52,22 @@ struct ConvTile {
   Requantize requantize;
 };
 
-// Channels of depthwise weights, biases and multipliers are rounded up to this many.
-constexpr int kChannelStep = 16;
+// How a variant wants the operands of a depthwise convolution. Weights are packed in int8 as
+// [block][kernel rows / rows][kernel column][channel in block][row], missing rows and channels as zero.
+struct DepthwiseFormat {
+  int channels;  // of a block
+  int rows;      // of the kernel that are multiplied together
+  bool wide;     // activations come as in wide strips
+  bool lanes;    // a block keeps its channels in `lane_order`
+};
 
-// Consecutive pixels of one row, all channels, each channel on its own. Weights are [tap][channels, rounded up].
+// Consecutive pixels of one row, all channels, each channel on its own. Steps are in bytes.
 struct DepthwiseRow {
-  const int16_t* x;  // where the window of the first pixel starts in the strip
-  int64_t x_step;    // elements from pixel to pixel
+  const uint8_t* x;     // where the window of the first pixel starts
+  int64_t x_step;       // from pixel to pixel
+  int64_t row_step;     // from row to row of the kernel
+  int64_t column_step;  // from column to column of the kernel
+  int kernel[2];
   uint8_t* y;
   int64_t y_step;
   int pixels;
@@ -54,8 +75,6 @@ struct DepthwiseRow {
   const int8_t* weights;
   const int32_t* bias;
   const float* multipliers;
-  const int32_t* offsets;  // of each tap in the strip, in elements
-  int taps;
   Requantize requantize;
 };
 
@@ -86,6 +105,7 @@ using PairKernel = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, int6
 struct Kernels {
   const char* name;
   ConvFormat conv;
+  DepthwiseFormat depthwise;
   void (*conv_tile)(const ConvTile& tile);
   void (*depthwise_row)(const DepthwiseRow& row);
 

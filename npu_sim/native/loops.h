@@ -145,11 +145,10 @@ void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero
   }
 }
 
-constexpr Kernels make(const char* name, ConvFormat conv, void (*conv_tile)(const ConvTile&),
-                       void (*depthwise_row)(const DepthwiseRow&)) {
-  return {name, conv, conv_tile, depthwise_row, flip, widen, max, table, scaled_add,
-          scaled_mul, real_add, real_sub, real_mul, add_scaled, add_pairs, mean, add_up,
-          scale, share, quantize, dequantize};
+constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthwise,
+                       void (*conv_tile)(const ConvTile&), void (*depthwise_row)(const DepthwiseRow&)) {
+  return {name, conv, depthwise, conv_tile, depthwise_row, flip, widen, max, table, scaled_add, scaled_mul, real_add,
+          real_sub, real_mul, add_scaled, add_pairs, mean, add_up, scale, share, quantize, dequantize};
 }
 
 }  // namespace

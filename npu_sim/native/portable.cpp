@@ -4,7 +4,7 @@
 namespace furiosa {
 namespace {
 
-constexpr int kBlock = 128;  // channels of a depthwise convolution that are summed together
+constexpr int kBlock = 16;  // channels of a depthwise convolution that are summed together
 
 // One channel of up to four pixels, as dot products of int16.
 template <int Pixels>
@@ -31,28 +31,30 @@ void conv_tile(const ConvTile& t) {
   tiles[t.pixels - 1](t);
 }
 
-// Channels [channel, channel + n) of one pixel.
-void depthwise_block(const DepthwiseRow& row, int pixel, int channel, int n) {
+// One block of channels of one pixel.
+void depthwise_block(const DepthwiseRow& row, int pixel, int channel) {
   int32_t sum[kBlock];
-  for (int c = 0; c < n; ++c) sum[c] = row.bias[channel + c];
-  const int64_t pitch = (row.channels + kChannelStep - 1) / kChannelStep * kChannelStep;
-  for (int tap = 0; tap < row.taps; ++tap) {
-    const int16_t* x = row.x + pixel * row.x_step + row.offsets[tap] + channel;
-    const int8_t* w = row.weights + tap * pitch + channel;
-    for (int c = 0; c < n; ++c) sum[c] += x[c] * int16_t(w[c]);
+  for (int c = 0; c < kBlock; ++c) sum[c] = row.bias[channel + c];
+  const int8_t* w = row.weights + int64_t(channel) * row.kernel[0] * row.kernel[1];
+  for (int r = 0; r < row.kernel[0]; ++r) {
+    const uint8_t* from = row.x + pixel * row.x_step + r * row.row_step + 2 * channel;
+    for (int column = 0; column < row.kernel[1]; ++column, from += row.column_step, w += kBlock) {
+      const int16_t* x = reinterpret_cast<const int16_t*>(from);
+      for (int c = 0; c < kBlock; ++c) sum[c] += x[c] * int16_t(w[c]);
+    }
   }
   uint8_t* y = row.y + pixel * row.y_step + channel;
+  const int n = row.channels - channel < kBlock ? row.channels - channel : kBlock;
   for (int c = 0; c < n; ++c) y[c] = requantize(float(sum[c]) * row.multipliers[channel + c], row.requantize);
 }
 
 void depthwise_row(const DepthwiseRow& row) {
   for (int channel = 0; channel < row.channels; channel += kBlock) {
-    const int n = row.channels - channel < kBlock ? row.channels - channel : kBlock;
-    for (int pixel = 0; pixel < row.pixels; ++pixel) depthwise_block(row, pixel, channel, n);
+    for (int pixel = 0; pixel < row.pixels; ++pixel) depthwise_block(row, pixel, channel);
   }
 }
 
-constexpr Kernels kKernels = make("portable", {4, 1, 1, true}, conv_tile, depthwise_row);
+constexpr Kernels kKernels = make("portable", {4, 1, 1, true, false}, {kBlock, 1, true, false}, conv_tile, depthwise_row);
 
 }  // namespace
 

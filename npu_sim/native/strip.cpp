@@ -12,11 +12,28 @@ Strip::Strip(const Convolution& inst, int columns, bool wide, int repeat, const 
   width_ = (columns - 1) * inst.strides[1] + (inst.kernel[1] - 1) * inst.dilations[1] + 1;
   pixel_ = int64_t(inst.x.shape[3]) * repeat * (wide ? 2 : 1);
   row_ = pixel_ * width_;
+  in_place_ = !wide && repeat == 1 && inst.x_type == 0 && covered();
+  if (in_place_) {
+    pixel_ = inst.x.strides[2];
+    row_ = inst.x.strides[1];
+  }
   if (bytes(1) > INT32_MAX) throw std::invalid_argument("the rows that an output of a convolution reads are too large");
 }
 
-void Strip::fill(const uint8_t* sram, int n, int first, int outputs, uint8_t* strip) const {
+// Whether no window reaches into the padding.
+bool Strip::covered() const {
+  for (int axis = 0; axis < 2; ++axis) {
+    const int last = (inst_.y.shape[1 + axis] - 1) * inst_.strides[axis] + (inst_.kernel[axis] - 1) * inst_.dilations[axis];
+    if (inst_.pads[axis] != 0 || last >= inst_.x.shape[1 + axis]) return false;
+  }
+  return true;
+}
+
+const uint8_t* Strip::make(const uint8_t* sram, int n, int first, int outputs, uint8_t* scratch) const {
   const View& x = inst_.x;
+  const uint8_t* image = sram + x.address + int64_t(n) * x.strides[0];
+  if (in_place_) return image + int64_t(first) * inst_.strides[0] * x.strides[1];
+  uint8_t* strip = scratch;
   const int border = wide_ ? 0 : (inst_.x_zero & 0xFF) ^ (inst_.x_type ? 0x80 : 0);
   const int top = first * inst_.strides[0] - inst_.pads[0], left = inst_.pads[1];
   const int before = std::min(left, width_), after = std::max(width_ - left - x.shape[2], 0);
@@ -27,9 +44,10 @@ void Strip::fill(const uint8_t* sram, int n, int first, int outputs, uint8_t* st
       continue;
     }
     std::memset(strip, border, size_t(before * pixel_));
-    fill_row(sram + x.address + int64_t(n) * x.strides[0] + int64_t(h) * x.strides[1], strip + before * pixel_);
+    fill_row(image + int64_t(h) * x.strides[1], strip + before * pixel_);
     std::memset(strip + row_ - after * pixel_, border, size_t(after * pixel_));
   }
+  return scratch;
 }
 
 void Strip::fill_row(const uint8_t* x, uint8_t* out) const {
@@ -51,10 +69,14 @@ void Strip::convert(const uint8_t* x, uint8_t* out, int64_t count) const {
 }
 
 void Strip::convert_repeated(const uint8_t* x, uint8_t* out) const {
+  const uint8_t mask = inst_.x_type ? 0x80 : 0;
   int16_t* wide = reinterpret_cast<int16_t*>(out);
   for (int c = 0; c < inst_.x.shape[3]; ++c) {
     const int value = (inst_.x_type ? int(int8_t(x[c])) : int(x[c])) - inst_.x_zero;
-    for (int k = 0; k < repeat_; ++k) *wide++ = int16_t(value);
+    for (int k = 0; k < repeat_; ++k) {
+      if (wide_) *wide++ = int16_t(value);
+      else *out++ = x[c] ^ mask;
+    }
   }
 }
 

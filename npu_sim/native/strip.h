@@ -1,4 +1,4 @@
-// Strips: some rows of a tensor, copied with their padding into the form that the convolution kernels read.
+// Strips: some rows of a tensor in the form that the convolution kernels read, with their padding.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@ namespace furiosa {
 class Strip {
  public:
   // `wide` strips hold int16 with the zero point subtracted, others bytes made unsigned. Each channel of `x` comes
-  // `repeat` times. A strip's rows span what `columns` outputs read.
+  // `repeat` times. A strip's rows span what `columns` outputs read. Where the tensor has that form already, strips are
+  // the tensor itself.
   Strip(const Convolution& inst, int columns, bool wide, int repeat, const Kernels& kernels);
 
   int64_t pixel_bytes() const { return pixel_; }
@@ -20,13 +21,15 @@ class Strip {
   int rows(int outputs) const {
     return (outputs - 1) * inst_.strides[0] + (inst_.kernel[0] - 1) * inst_.dilations[0] + 1;
   }
-  // What `outputs` rows of outputs need.
+  // What `outputs` rows of outputs read, and how much scratch memory that takes.
   int64_t bytes(int outputs) const { return rows(outputs) * row_; }
+  int64_t scratch(int outputs) const { return in_place_ ? 0 : bytes(outputs); }
 
-  // Fills the strip for `outputs` rows of outputs from row `first` of image `n`.
-  void fill(const uint8_t* sram, int n, int first, int outputs, uint8_t* strip) const;
+  // The strip for `outputs` rows of outputs from row `first` of image `n`, made in `scratch` if need be.
+  const uint8_t* make(const uint8_t* sram, int n, int first, int outputs, uint8_t* scratch) const;
 
  private:
+  bool covered() const;
   void fill_row(const uint8_t* x, uint8_t* out) const;
   void convert(const uint8_t* x, uint8_t* out, int64_t count) const;
   void convert_repeated(const uint8_t* x, uint8_t* out) const;
@@ -34,6 +37,7 @@ class Strip {
   Convolution inst_;
   const Kernels* kernels_;
   bool wide_;
+  bool in_place_;
   int repeat_;
   int width_;
   int64_t pixel_;

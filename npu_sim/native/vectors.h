@@ -6,11 +6,7 @@
 namespace furiosa {
 namespace {
 
-#ifdef __AVX512F__
-constexpr int kLanes = 16;
-#else
 constexpr int kLanes = 8;
-#endif
 
 typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
@@ -37,17 +33,19 @@ inline __attribute__((always_inline)) void store(uint8_t* y, Bytes v, int n) {
   else __builtin_memcpy(y, &v, size_t(n));
 }
 
+// Pixels of eight channels.
 template <int Pixels>
 inline __attribute__((always_inline)) void depthwise_pixels(const DepthwiseRow& row, int pixel, int channel) {
   Ints sum[Pixels];
   for (int p = 0; p < Pixels; ++p) sum[p] = load<Ints>(row.bias + channel);
-  const int64_t pitch = (row.channels + kChannelStep - 1) / kChannelStep * kChannelStep;
-  const int16_t* x = row.x + pixel * row.x_step + channel;
-  const int8_t* weights = row.weights + channel;
-  for (int tap = 0; tap < row.taps; ++tap) {
-    const Ints w = __builtin_convertvector(load<Bytes>(weights + tap * pitch), Ints);
-    for (int p = 0; p < Pixels; ++p) {
-      sum[p] += __builtin_convertvector(load<Shorts>(x + p * row.x_step + row.offsets[tap]), Ints) * w;
+  const int8_t* weights = row.weights + int64_t(channel) * row.kernel[0] * row.kernel[1];
+  for (int r = 0; r < row.kernel[0]; ++r) {
+    const uint8_t* x = row.x + pixel * row.x_step + r * row.row_step + 2 * channel;
+    for (int c = 0; c < row.kernel[1]; ++c, x += row.column_step, weights += kLanes) {
+      const Ints w = __builtin_convertvector(load<Bytes>(weights), Ints);
+      for (int p = 0; p < Pixels; ++p) {
+        sum[p] += __builtin_convertvector(load<Shorts>(x + p * row.x_step), Ints) * w;
+      }
     }
   }
   const Floats m = load<Floats>(row.multipliers + channel);

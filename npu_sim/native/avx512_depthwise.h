@@ -1,0 +1,69 @@
+// Depthwise convolution for AVX-512 with VNNI: four rows of the kernel in one instruction.
+#pragma once
+
+#include "avx512_pack.h"
+
+namespace furiosa {
+namespace {
+
+// Four rows of 64 channels as four vectors of 16 channels in `lane_order`, the rows of a channel side by side.
+inline void interleave(const uint8_t* const (&rows)[4], int64_t at, __m512i (&out)[4]) {
+  const __m512i r0 = _mm512_loadu_si512(rows[0] + at), r1 = _mm512_loadu_si512(rows[1] + at);
+  const __m512i r2 = _mm512_loadu_si512(rows[2] + at), r3 = _mm512_loadu_si512(rows[3] + at);
+  const __m512i low01 = _mm512_unpacklo_epi8(r0, r1), high01 = _mm512_unpackhi_epi8(r0, r1);
+  const __m512i low23 = _mm512_unpacklo_epi8(r2, r3), high23 = _mm512_unpackhi_epi8(r2, r3);
+  out[0] = _mm512_unpacklo_epi16(low01, low23);
+  out[1] = _mm512_unpackhi_epi16(low01, low23);
+  out[2] = _mm512_unpacklo_epi16(high01, high23);
+  out[3] = _mm512_unpackhi_epi16(high01, high23);
+}
+
+// Consecutive pixels whose windows are one column apart: each column is interleaved once for all of them.
+template <int Pixels>
+inline void depthwise_pixels(const DepthwiseRow& row, const Pack& pack, const uint8_t* x, uint8_t* y,
+                             const int8_t* weights, int64_t block) {
+  __m512i sum[Pixels][4];
+  for (int v = 0; v < 4; ++v) {
+    const __m512i bias = _mm512_load_si512(row.bias + 64 * block + 16 * v);
+    for (int p = 0; p < Pixels; ++p) sum[p][v] = bias;
+  }
+  for (int first = 0; first < row.kernel[0]; first += 4, weights += 256 * row.kernel[1]) {
+    const uint8_t* rows[4];  // rows below the kernel meet weights of zero
+    for (int r = 0; r < 4; ++r) rows[r] = x + (first + r < row.kernel[0] ? first + r : first) * row.row_step;
+    for (int column = 0; column < row.kernel[1] + Pixels - 1; ++column) {
+      __m512i taps[4];
+      interleave(rows, column * row.column_step, taps);
+      for (int p = 0; p < Pixels; ++p) {
+        if (column < p || column - p >= row.kernel[1]) continue;
+        const int8_t* w = weights + 256 * (column - p);
+        for (int v = 0; v < 4; ++v) {
+          sum[p][v] = _mm512_dpbusd_epi32(sum[p][v], taps[v], _mm512_load_si512(w + 64 * v));
+        }
+      }
+    }
+  }
+  for (int p = 0; p < Pixels; ++p) {
+    store(y + p * row.y_step, pack.bytes(sum[p], row.multipliers + 64 * block), row.channels - 64 * block);
+  }
+}
+
+void depthwise_row(const DepthwiseRow& row) {
+  const Pack pack(row.requantize);
+  const int64_t block_bytes = int64_t(256) * ((row.kernel[0] + 3) / 4) * row.kernel[1];
+  const int together = row.x_step == row.column_step ? row.pixels / 4 * 4 : 0;
+  for (int64_t block = 0; 64 * block < row.channels; ++block) {
+    const int8_t* weights = row.weights + block * block_bytes;
+    const uint8_t* x = row.x + 64 * block;
+    uint8_t* y = row.y + 64 * block;
+    int pixel = 0;
+    for (; pixel < together; pixel += 4) {
+      depthwise_pixels<4>(row, pack, x + pixel * row.x_step, y + pixel * row.y_step, weights, block);
+    }
+    for (; pixel < row.pixels; ++pixel) {
+      depthwise_pixels<1>(row, pack, x + pixel * row.x_step, y + pixel * row.y_step, weights, block);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace furiosa
