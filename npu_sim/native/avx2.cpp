@@ -7,7 +7,7 @@ namespace furiosa {
 namespace {
 
 template <int Pixels>
-void tile(const ConvTile& t) {
+void tile(const ConvPixels& t, int first) {
   __m256i sum[Pixels][2];
   for (int p = 0; p < Pixels; ++p) {
     sum[p][0] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.bias));
@@ -16,7 +16,7 @@ void tile(const ConvTile& t) {
   const __m256i* w = reinterpret_cast<const __m256i*>(t.weights);
   for (int segment = 0; segment < t.segments; ++segment) {
     const uint8_t* x[Pixels];
-    for (int p = 0; p < Pixels; ++p) x[p] = t.x[p] + t.offsets[segment];
+    for (int p = 0; p < Pixels; ++p) x[p] = t.x[first + p] + t.offsets[segment];
     for (int64_t step = 0; step < t.steps; ++step, w += 2) {
       const __m256i w0 = _mm256_load_si256(w), w1 = _mm256_load_si256(w + 1);
       for (int p = 0; p < Pixels; ++p) {
@@ -32,17 +32,17 @@ void tile(const ConvTile& t) {
     for (int half = 0; half < 2 && 8 * half < t.channels; ++half) {
       const Floats m = load<Floats>(t.multipliers + 8 * half);
       const Bytes y = requantize(__builtin_convertvector(Ints(sum[p][half]), Floats) * m, t.requantize);
-      store(t.y[p] + 8 * half, y, t.channels - 8 * half);
+      store(t.y[first + p] + 8 * half, y, t.channels - 8 * half);
     }
   }
 }
 
-void conv_tile(const ConvTile& t) {
-  constexpr void (*tiles[])(const ConvTile&) = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
-  tiles[t.pixels - 1](t);
+void conv_pixels(const ConvPixels& t) {
+  constexpr void (*tiles[])(const ConvPixels&, int) = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
+  each_tile(t.pixels, 6, [&](int first, int size) { tiles[size - 1](t, first); });
 }
 
-constexpr Kernels kKernels = make("avx2", {6, 16, 2, true, false}, {kLanes, 1, true, false}, conv_tile, depthwise_row);
+constexpr Kernels kKernels = make("avx2", {16, 2, true, false}, {kLanes, 1, true, false}, conv_pixels, depthwise_row);
 
 }  // namespace
 

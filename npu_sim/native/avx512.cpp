@@ -9,20 +9,15 @@
 namespace furiosa {
 namespace {
 
-inline __attribute__((always_inline)) void finish(const ConvTile& t, int pixel, int vector, __m512i sum) {
-  const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(t.multipliers + 16 * vector));
-  const __m512 low = _mm512_max_ps(scaled, _mm512_set1_ps(t.requantize.lo));
-  const __m512 clamped = _mm512_min_ps(low, _mm512_set1_ps(t.requantize.hi));
-  const __m512i rounded = _mm512_cvt_roundps_epi32(clamped, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512i y = _mm512_add_epi32(rounded, _mm512_set1_epi32(t.requantize.zero));
-  const int channels = t.channels - 16 * vector;
-  const __mmask16 mask = channels >= 16 ? 0xFFFF : __mmask16((1u << channels) - 1);
-  _mm512_mask_cvtepi32_storeu_epi8(t.y[pixel] + 16 * vector, mask, y);
+template <bool kBounded, int Pixels, int Vectors>
+inline void finish_tile(const ConvPixels& t, int first, const __m512i (&sum)[Pixels][Vectors]) {
+  const Pack<kBounded> pack(t.requantize);
+  for (int p = 0; p < Pixels; ++p) finish(pack, sum[p], t.multipliers, t.y[first + p], t.channels);
 }
 
 // Up to six pixels by up to four vectors of 16 channels: 24 sums, 4 weights and an activation in registers.
 template <int Pixels, int Vectors>
-void tile(const ConvTile& t) {
+void tile(const ConvPixels& t, int first) {
   __m512i sum[Pixels][Vectors];
   for (int v = 0; v < Vectors; ++v) {
     const __m512i bias = _mm512_load_si512(t.bias + 16 * v);
@@ -31,7 +26,7 @@ void tile(const ConvTile& t) {
   const __m512i* w = reinterpret_cast<const __m512i*>(t.weights);
   for (int segment = 0; segment < t.segments; ++segment) {
     const uint8_t* x[Pixels];
-    for (int p = 0; p < Pixels; ++p) x[p] = t.x[p] + t.offsets[segment];
+    for (int p = 0; p < Pixels; ++p) x[p] = t.x[first + p] + t.offsets[segment];
     for (int64_t step = 0; step < t.steps; ++step, w += 4) {
       __m512i weights[Vectors];
       for (int v = 0; v < Vectors; ++v) weights[v] = _mm512_load_si512(w + v);
@@ -43,30 +38,25 @@ void tile(const ConvTile& t) {
       }
     }
   }
-  if constexpr (Vectors == 4) {
-    const Pack pack(t.requantize);
-    for (int p = 0; p < Pixels; ++p) store(t.y[p], pack.bytes(sum[p], t.multipliers), t.channels);
-  } else {
-    for (int p = 0; p < Pixels; ++p) {
-      for (int v = 0; v < Vectors; ++v) finish(t, p, v, sum[p][v]);
-    }
-  }
+  if (t.bounded) finish_tile<true>(t, first, sum);
+  else finish_tile<false>(t, first, sum);
 }
 
-using Tile = void (*)(const ConvTile&);
+using Tile = void (*)(const ConvPixels&, int first);
 template <int Pixels>
 struct Row {
   static constexpr Tile tiles[] = {tile<Pixels, 1>, tile<Pixels, 2>, tile<Pixels, 3>, tile<Pixels, 4>};
 };
 
-void conv_tile(const ConvTile& t) {
+void conv_pixels(const ConvPixels& t) {
   constexpr const Tile* rows[] = {Row<1>::tiles, Row<2>::tiles, Row<3>::tiles,
                                   Row<4>::tiles, Row<5>::tiles, Row<6>::tiles};
-  rows[t.pixels - 1][(t.channels - 1) / 16](t);
+  const int vectors = (t.channels + 15) / 16;
+  each_tile(t.pixels, 6, [&](int first, int size) { rows[size - 1][vectors - 1](t, first); });
 }
 
 Kernels choose() {
-  Kernels kernels = make("avx512", {6, 64, 4, false, true}, {64, 4, false, true}, conv_tile, depthwise_row);
+  Kernels kernels = make("avx512", {64, 4, false, true}, {64, 4, false, true}, conv_pixels, depthwise_row);
   kernels.scaled_add = wide_scaled_add;
   kernels.scaled_mul = wide_scaled_mul;
   kernels.real_add = wide_real_add;

@@ -40,7 +40,7 @@ inline __m512i load(const uint8_t* x, int64_t n) {
 template <class Formula>
 inline void wide_pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair, Formula formula) {
   const Widen read_a(pair.a), read_b(pair.b);
-  const Pack pack(pair.requantize);
+  const Pack<false> pack(pair.requantize);
   for (int64_t i = 0; i < n; i += 64) {
     __m512 u[4], v[4];
     read_a(load(a + i, n - i), u);
@@ -74,7 +74,7 @@ void wide_real_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, co
 
 // y = requantize(x / scale), NaN as the lower bound.
 void wide_quantize(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize) {
-  const Pack pack(requantize);
+  const Pack<false> pack(requantize);
   const __m512 divisor = _mm512_set1_ps(scale), lo = _mm512_set1_ps(requantize.lo);
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   int64_t i = 0;

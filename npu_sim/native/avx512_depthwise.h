@@ -19,22 +19,23 @@ inline void interleave(const uint8_t* const (&rows)[4], int64_t at, __m512i (&ou
 }
 
 // Consecutive pixels whose windows are one column apart: each column is interleaved once for all of them.
-template <int Pixels>
-inline void depthwise_pixels(const DepthwiseRow& row, const Pack& pack, const uint8_t* x, uint8_t* y,
+template <bool kBounded, int Columns, int Pixels>
+inline void depthwise_pixels(const DepthwiseRow& row, const Pack<kBounded>& pack, const uint8_t* x, uint8_t* y,
                              const int8_t* weights, int64_t block) {
+  const int columns = Columns > 0 ? Columns : row.kernel[1];
   __m512i sum[Pixels][4];
   for (int v = 0; v < 4; ++v) {
     const __m512i bias = _mm512_load_si512(row.bias + 64 * block + 16 * v);
     for (int p = 0; p < Pixels; ++p) sum[p][v] = bias;
   }
-  for (int first = 0; first < row.kernel[0]; first += 4, weights += 256 * row.kernel[1]) {
+  for (int first = 0; first < row.kernel[0]; first += 4, weights += 256 * columns) {
     const uint8_t* rows[4];  // rows below the kernel meet weights of zero
     for (int r = 0; r < 4; ++r) rows[r] = x + (first + r < row.kernel[0] ? first + r : first) * row.row_step;
-    for (int column = 0; column < row.kernel[1] + Pixels - 1; ++column) {
+    for (int column = 0; column < columns + Pixels - 1; ++column) {
       __m512i taps[4];
       interleave(rows, column * row.column_step, taps);
       for (int p = 0; p < Pixels; ++p) {
-        if (column < p || column - p >= row.kernel[1]) continue;
+        if (column < p || column - p >= columns) continue;
         const int8_t* w = weights + 256 * (column - p);
         for (int v = 0; v < 4; ++v) {
           sum[p][v] = _mm512_dpbusd_epi32(sum[p][v], taps[v], _mm512_load_si512(w + 64 * v));
@@ -43,26 +44,33 @@ inline void depthwise_pixels(const DepthwiseRow& row, const Pack& pack, const ui
     }
   }
   for (int p = 0; p < Pixels; ++p) {
-    store(y + p * row.y_step, pack.bytes(sum[p], row.multipliers + 64 * block), row.channels - 64 * block);
+    finish(pack, sum[p], row.multipliers + 64 * block, y + p * row.y_step, int(row.channels - 64 * block));
   }
 }
 
-void depthwise_row(const DepthwiseRow& row) {
-  const Pack pack(row.requantize);
+template <bool kBounded, int Columns>
+void depthwise_blocks(const DepthwiseRow& row) {
+  const Pack<kBounded> pack(row.requantize);
   const int64_t block_bytes = int64_t(256) * ((row.kernel[0] + 3) / 4) * row.kernel[1];
-  const int together = row.x_step == row.column_step ? row.pixels / 4 * 4 : 0;
+  const int together = row.x_step == row.column_step ? row.pixels / 2 * 2 : 0;
   for (int64_t block = 0; 64 * block < row.channels; ++block) {
     const int8_t* weights = row.weights + block * block_bytes;
     const uint8_t* x = row.x + 64 * block;
     uint8_t* y = row.y + 64 * block;
     int pixel = 0;
-    for (; pixel < together; pixel += 4) {
-      depthwise_pixels<4>(row, pack, x + pixel * row.x_step, y + pixel * row.y_step, weights, block);
+    for (; pixel < together; pixel += 2) {
+      depthwise_pixels<kBounded, Columns, 2>(row, pack, x + pixel * row.x_step, y + pixel * row.y_step, weights, block);
     }
     for (; pixel < row.pixels; ++pixel) {
-      depthwise_pixels<1>(row, pack, x + pixel * row.x_step, y + pixel * row.y_step, weights, block);
+      depthwise_pixels<kBounded, Columns, 1>(row, pack, x + pixel * row.x_step, y + pixel * row.y_step, weights, block);
     }
   }
+}
+
+void depthwise_row(const DepthwiseRow& row) {
+  if (!row.bounded) depthwise_blocks<false, 0>(row);
+  else if (row.kernel[1] == 3) depthwise_blocks<true, 3>(row);
+  else depthwise_blocks<true, 0>(row);
 }
 
 }  // namespace

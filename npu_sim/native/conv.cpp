@@ -30,6 +30,7 @@ Convolution merge_images(Convolution inst) {
 // The constants of a convolution in the form of the kernels.
 struct Packed {
   Buffer weights, bias, multipliers;
+  bool bounded;  // see ConvPixels
 };
 
 // What a convolution computes and how its loops are cut, settled when the program is prepared.
@@ -80,7 +81,7 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   const int64_t count = int64_t(inst_.groups) * blocks_, channels = count * format_.channels;
   const int64_t size = int64_t(offsets_.size()) * elements_;
   const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
-  Packed packed{Buffer(size_t(count * block_bytes_)), Buffer(size_t(4 * channels)), Buffer(size_t(4 * channels))};
+  Packed packed{Buffer(size_t(count * block_bytes_)), Buffer(size_t(4 * channels)), Buffer(size_t(4 * channels)), true};
   for (int k = 0; k < inst_.y.shape[3]; ++k) {
     const int64_t block = int64_t(k / group_outputs_) * blocks_ + k % group_outputs_ / format_.channels;
     const int first = k % group_outputs_ / format_.channels * format_.channels;
@@ -91,7 +92,9 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
     uint32_t start;
     std::memcpy(&start, bias + 4 * k, 4);
     packed.bias.as<uint32_t>()[at] = start - uint32_t(zero) * uint32_t(sum);
-    std::memcpy(packed.multipliers.as<float>() + at, multipliers + 4 * k, 4);
+    float& multiplier = packed.multipliers.as<float>()[at];
+    std::memcpy(&multiplier, multipliers + 4 * k, 4);
+    packed.bounded = packed.bounded && multiplier > -1.0f && multiplier < 1.0f;
   }
   return packed;
 }
@@ -149,28 +152,30 @@ void Plan::block(const Packed& packed, int index, const uint8_t* strip, uint8_t*
   const int group = index / blocks_, first = index % blocks_ * format_.channels, columns = inst_.y.shape[2];
   const int64_t pixel = strip_.pixel_bytes(), group_bytes = int64_t(group_inputs_) * (format_.wide ? 2 : 1);
   const int64_t channel = int64_t(group) * group_outputs_ + first;
-  ConvTile tile;
-  tile.pixels = 0;
-  tile.channels = std::min(format_.channels, group_outputs_ - first);
-  tile.weights = packed.weights.as() + index * block_bytes_;
-  tile.bias = packed.bias.as<int32_t>() + int64_t(index) * format_.channels;
-  tile.multipliers = packed.multipliers.as<float>() + int64_t(index) * format_.channels;
-  tile.offsets = offsets_.data();
-  tile.segments = int(offsets_.size());
-  tile.steps = steps_;
-  tile.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
+  ConvPixels work;
+  work.pixels = 0;
+  work.channels = std::min(format_.channels, group_outputs_ - first);
+  work.weights = packed.weights.as() + index * block_bytes_;
+  work.bias = packed.bias.as<int32_t>() + int64_t(index) * format_.channels;
+  work.multipliers = packed.multipliers.as<float>() + int64_t(index) * format_.channels;
+  work.offsets = offsets_.data();
+  work.segments = int(offsets_.size());
+  work.steps = steps_;
+  work.bounded = packed.bounded;
+  work.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
+  const int64_t x_step = inst_.strides[1] * pixel, y_step = inst_.y.strides[2];
   for (int row = 0; row < rows; ++row) {
     const uint8_t* from = strip + row * inst_.strides[0] * strip_.row_bytes() + group * group_bytes;
     uint8_t* to = y + int64_t(row) * inst_.y.strides[1] + channel;
-    for (int column = 0; column < columns; ++column) {
-      tile.x[tile.pixels] = from + column * inst_.strides[1] * pixel;
-      tile.y[tile.pixels] = to + int64_t(column) * inst_.y.strides[2];
-      if (++tile.pixels < format_.pixels) continue;
-      kernels_.conv_tile(tile);
-      tile.pixels = 0;
+    for (int column = 0; column < columns; ++column, from += x_step, to += y_step) {
+      work.x[work.pixels] = from;
+      work.y[work.pixels] = to;
+      if (++work.pixels < ConvPixels::kMost) continue;
+      kernels_.conv_pixels(work);
+      work.pixels = 0;
     }
   }
-  if (tile.pixels > 0) kernels_.conv_tile(tile);
+  if (work.pixels > 0) kernels_.conv_pixels(work);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ constexpr int kTasksPerThread = 4;
 
 struct Packed {
   Buffer weights, bias, multipliers;
+  bool bounded;  // see ConvPixels
 };
 
 class Plan {
@@ -39,9 +40,9 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   const int64_t block_bytes = int64_t(rows) * inst_.kernel[1] * width;
   const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
   Packed packed{Buffer(size_t(blocks * block_bytes)), Buffer(size_t(4 * blocks * width)),
-                Buffer(size_t(4 * blocks * width))};
+                Buffer(size_t(4 * blocks * width)), true};
   for (int k = 0; k < channels; ++k) {
-    const int position = format_.lanes ? lane_order(k % width) : k % width;
+    const int position = format_.lanes ? lane_order(k % width, 4) : k % width;
     int8_t* block = packed.weights.as<int8_t>() + k / width * block_bytes;
     int32_t sum = 0;
     for (int tap = 0; tap < taps(); ++tap) {
@@ -55,7 +56,9 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
     std::memcpy(&start, bias + 4 * k, 4);
     const int64_t at = int64_t(k / width) * width + position;
     packed.bias.as<uint32_t>()[at] = start - uint32_t(zero) * uint32_t(sum);
-    std::memcpy(packed.multipliers.as<float>() + at, multipliers + 4 * k, 4);
+    float& multiplier = packed.multipliers.as<float>()[at];
+    std::memcpy(&multiplier, multipliers + 4 * k, 4);
+    packed.bounded = packed.bounded && multiplier > -1.0f && multiplier < 1.0f;
   }
   return packed;
 }
@@ -78,6 +81,7 @@ void Plan::run(const Packed& packed, Run& run) const {
   row.weights = packed.weights.as<int8_t>();
   row.bias = packed.bias.as<int32_t>();
   row.multipliers = packed.multipliers.as<float>();
+  row.bounded = packed.bounded;
   row.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
   const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * taps() / 4;
   run.reserve(size_t(strip_.scratch(int(rows))));

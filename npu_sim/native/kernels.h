@@ -18,29 +18,32 @@ struct Requantize {
 // point subtracted (`wide`). Weights are packed as [block][segment][step][channel in block][element in step], in int8
 // or (wide) int16; a segment is a run of elements that lie together in a strip, filled up with zero weights.
 struct ConvFormat {
-  int pixels;    // outputs of one channel that a tile computes at most
   int channels;  // of a block
   int step;      // elements of a dot product that are multiplied together
   bool wide;
-  bool lanes;  // blocks with more than 48 channels keep them in `lane_order`
+  bool lanes;  // blocks keep their channels as packing instructions want them
 
   int position(int channel, int channels) const;
 };
 
-// Where four vectors of 16 sums keep channel 0 to 63, so that packing instructions give bytes in order of channels:
-// each lane of 128 bits of each vector holds four channels.
-inline int lane_order(int channel) { return channel / 4 % 4 * 16 + channel / 16 * 4 + channel % 4; }
+// Where `vectors` (2 or 4) vectors of 16 sums keep a channel, so that packing instructions give bytes in order: each lane of
+// 128 bits of each vector holds four channels.
+inline int lane_order(int channel, int vectors) {
+  return channel / 4 % vectors * 16 + channel / (4 * vectors) * 4 + channel % 4;
+}
 
-// Where a block of so many channels keeps one of them.
+// Where a block of so many channels keeps one of them: four vectors are packed together, else two, else one.
 inline int ConvFormat::position(int channel, int channels) const {
-  return lanes && channels > 48 ? lane_order(channel) : channel;
+  if (lanes && channels > 48) return lane_order(channel, 4);
+  if (lanes && channels > 16 && channel < 32) return lane_order(channel, 2);
+  return channel;
 }
 
 // Some pixels by one block of channels.
-struct ConvTile {
-  static constexpr int kMaxPixels = 8;
-  const uint8_t* x[kMaxPixels];  // for each pixel: where its window starts in the strip
-  uint8_t* y[kMaxPixels];
+struct ConvPixels {
+  static constexpr int kMost = 72;
+  const uint8_t* x[kMost];  // for each pixel: where its window starts in the strip
+  uint8_t* y[kMost];
   int pixels;
   int channels;
   const uint8_t* weights;
@@ -48,7 +51,8 @@ struct ConvTile {
   const float* multipliers;
   const int32_t* offsets;  // of each segment in the strip, in bytes
   int segments;
-  int steps;  // of each segment
+  int steps;     // of each segment
+  bool bounded;  // every multiplier is below 1: products stay in the range of int32
   Requantize requantize;
 };
 
@@ -58,7 +62,7 @@ struct DepthwiseFormat {
   int channels;  // of a block
   int rows;      // of the kernel that are multiplied together
   bool wide;     // activations come as in wide strips
-  bool lanes;    // a block keeps its channels in `lane_order`
+  bool lanes;    // a block keeps its channels in `lane_order` of four vectors
 };
 
 // Consecutive pixels of one row, all channels, each channel on its own. Steps are in bytes.
@@ -75,6 +79,7 @@ struct DepthwiseRow {
   const int8_t* weights;
   const int32_t* bias;
   const float* multipliers;
+  bool bounded;  // as in ConvPixels
   Requantize requantize;
 };
 
@@ -106,7 +111,7 @@ struct Kernels {
   const char* name;
   ConvFormat conv;
   DepthwiseFormat depthwise;
-  void (*conv_tile)(const ConvTile& tile);
+  void (*conv_pixels)(const ConvPixels& work);
   void (*depthwise_row)(const DepthwiseRow& row);
 
   // y[i] = x[i] ^ mask

@@ -145,9 +145,20 @@ void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero
   }
 }
 
+// Calls tile(first, count) for tiles of at most `most` pixels of about one size.
+template <class Tile>
+inline __attribute__((always_inline)) void each_tile(int pixels, int most, Tile tile) {
+  const int count = (pixels + most - 1) / most;
+  for (int i = 0, first = 0; i < count; ++i) {
+    const int size = (pixels - first) / (count - i);
+    tile(first, size);
+    first += size;
+  }
+}
+
 constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthwise,
-                       void (*conv_tile)(const ConvTile&), void (*depthwise_row)(const DepthwiseRow&)) {
-  return {name, conv, depthwise, conv_tile, depthwise_row, flip, widen, max, table, scaled_add, scaled_mul, real_add,
+                       void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&)) {
+  return {name, conv, depthwise, conv_pixels, depthwise_row, flip, widen, max, table, scaled_add, scaled_mul, real_add,
           real_sub, real_mul, add_scaled, add_pairs, mean, add_up, scale, share, quantize, dequantize};
 }
 

@@ -8,12 +8,12 @@ constexpr int kBlock = 16;  // channels of a depthwise convolution that are summ
 
 // One channel of up to four pixels, as dot products of int16.
 template <int Pixels>
-void tile(const ConvTile& t) {
+void tile(const ConvPixels& t, int first) {
   int32_t sum[4] = {t.bias[0], t.bias[0], t.bias[0], t.bias[0]};
   const int16_t* w = reinterpret_cast<const int16_t*>(t.weights);
   for (int segment = 0; segment < t.segments; ++segment, w += t.steps) {
     const int16_t* x[Pixels];
-    for (int p = 0; p < Pixels; ++p) x[p] = reinterpret_cast<const int16_t*>(t.x[p] + t.offsets[segment]);
+    for (int p = 0; p < Pixels; ++p) x[p] = reinterpret_cast<const int16_t*>(t.x[first + p] + t.offsets[segment]);
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (int k = 0; k < t.steps; ++k) {
       s0 += x[0][k] * w[k];
@@ -23,12 +23,12 @@ void tile(const ConvTile& t) {
     }
     sum[0] += s0, sum[1] += s1, sum[2] += s2, sum[3] += s3;
   }
-  for (int p = 0; p < Pixels; ++p) *t.y[p] = requantize(float(sum[p]) * t.multipliers[0], t.requantize);
+  for (int p = 0; p < Pixels; ++p) *t.y[first + p] = requantize(float(sum[p]) * t.multipliers[0], t.requantize);
 }
 
-void conv_tile(const ConvTile& t) {
-  constexpr void (*tiles[])(const ConvTile&) = {tile<1>, tile<2>, tile<3>, tile<4>};
-  tiles[t.pixels - 1](t);
+void conv_pixels(const ConvPixels& t) {
+  constexpr void (*tiles[])(const ConvPixels&, int) = {tile<1>, tile<2>, tile<3>, tile<4>};
+  each_tile(t.pixels, 4, [&](int first, int size) { tiles[size - 1](t, first); });
 }
 
 // One block of channels of one pixel.
@@ -54,7 +54,7 @@ void depthwise_row(const DepthwiseRow& row) {
   }
 }
 
-constexpr Kernels kKernels = make("portable", {4, 1, 1, true, false}, {kBlock, 1, true, false}, conv_tile, depthwise_row);
+constexpr Kernels kKernels = make("portable", {1, 1, true, false}, {kBlock, 1, true, false}, conv_pixels, depthwise_row);
 
 }  // namespace
 
