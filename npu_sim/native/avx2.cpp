@@ -9,6 +9,7 @@ namespace {
 template <int Pixels>
 void tile(const ConvPixels& t, int first) {
   __m256i sum[Pixels][2];
+#pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
     sum[p][0] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.bias));
     sum[p][1] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.bias + 8));
@@ -16,9 +17,11 @@ void tile(const ConvPixels& t, int first) {
   const __m256i* w = reinterpret_cast<const __m256i*>(t.weights);
   for (int segment = 0; segment < t.segments; ++segment) {
     const uint8_t* x[Pixels];
-    for (int p = 0; p < Pixels; ++p) x[p] = t.x[first + p] + t.offsets[segment];
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) x[p] = t.x[first + p] + (t.x_offset + t.offsets[segment]);
     for (int64_t step = 0; step < t.steps; ++step, w += 2) {
       const __m256i w0 = _mm256_load_si256(w), w1 = _mm256_load_si256(w + 1);
+#pragma GCC unroll 8
       for (int p = 0; p < Pixels; ++p) {
         int32_t pair;
         std::memcpy(&pair, x[p] + 4 * step, 4);
@@ -28,11 +31,12 @@ void tile(const ConvPixels& t, int first) {
       }
     }
   }
+#pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
     for (int half = 0; half < 2 && 8 * half < t.channels; ++half) {
       const Floats m = load<Floats>(t.multipliers + 8 * half);
       const Bytes y = requantize(__builtin_convertvector(Ints(sum[p][half]), Floats) * m, t.requantize);
-      store(t.y[first + p] + 8 * half, y, t.channels - 8 * half);
+      store(t.y[first + p] + t.y_offset + 8 * half, y, t.channels - 8 * half);
     }
   }
 }

@@ -9,51 +9,56 @@
 namespace furiosa {
 namespace {
 
-template <bool kBounded, int Pixels, int Vectors>
-inline void finish_tile(const ConvPixels& t, int first, const __m512i (&sum)[Pixels][Vectors]) {
-  const Pack<kBounded> pack(t.requantize);
-  for (int p = 0; p < Pixels; ++p) finish(pack, sum[p], t.multipliers, t.y[first + p], t.channels);
-}
-
 // Up to six pixels by up to four vectors of 16 channels: 24 sums, 4 weights and an activation in registers.
-template <int Pixels, int Vectors>
+template <bool kBounded, int Pixels, int Vectors>
 void tile(const ConvPixels& t, int first) {
   __m512i sum[Pixels][Vectors];
+#pragma GCC unroll 8
   for (int v = 0; v < Vectors; ++v) {
     const __m512i bias = _mm512_load_si512(t.bias + 16 * v);
+#pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) sum[p][v] = bias;
   }
   const __m512i* w = reinterpret_cast<const __m512i*>(t.weights);
   for (int segment = 0; segment < t.segments; ++segment) {
     const uint8_t* x[Pixels];
-    for (int p = 0; p < Pixels; ++p) x[p] = t.x[first + p] + t.offsets[segment];
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) x[p] = t.x[first + p] + (t.x_offset + t.offsets[segment]);
     for (int64_t step = 0; step < t.steps; ++step, w += 4) {
       __m512i weights[Vectors];
+#pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) weights[v] = _mm512_load_si512(w + v);
+#pragma GCC unroll 8
       for (int p = 0; p < Pixels; ++p) {
         int32_t four;
         std::memcpy(&four, x[p] + 4 * step, 4);
         const __m512i activation = _mm512_set1_epi32(four);
+#pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) sum[p][v] = _mm512_dpbusd_epi32(sum[p][v], activation, weights[v]);
       }
     }
   }
-  if (t.bounded) finish_tile<true>(t, first, sum);
-  else finish_tile<false>(t, first, sum);
+  const Pack<kBounded> pack(t.requantize);
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p) finish(pack, sum[p], t.multipliers, t.y[first + p] + t.y_offset, t.channels);
 }
 
 using Tile = void (*)(const ConvPixels&, int first);
-template <int Pixels>
+template <bool kBounded, int Pixels>
 struct Row {
-  static constexpr Tile tiles[] = {tile<Pixels, 1>, tile<Pixels, 2>, tile<Pixels, 3>, tile<Pixels, 4>};
+  static constexpr Tile tiles[] = {tile<kBounded, Pixels, 1>, tile<kBounded, Pixels, 2>, tile<kBounded, Pixels, 3>,
+                                   tile<kBounded, Pixels, 4>};
 };
 
-void conv_pixels(const ConvPixels& t) {
-  constexpr const Tile* rows[] = {Row<1>::tiles, Row<2>::tiles, Row<3>::tiles,
-                                  Row<4>::tiles, Row<5>::tiles, Row<6>::tiles};
+template <bool kBounded>
+void conv_tiles(const ConvPixels& t) {
+  constexpr const Tile* rows[] = {Row<kBounded, 1>::tiles, Row<kBounded, 2>::tiles, Row<kBounded, 3>::tiles,
+                                  Row<kBounded, 4>::tiles, Row<kBounded, 5>::tiles, Row<kBounded, 6>::tiles};
   const int vectors = (t.channels + 15) / 16;
   each_tile(t.pixels, 6, [&](int first, int size) { rows[size - 1][vectors - 1](t, first); });
 }
+
+void conv_pixels(const ConvPixels& t) { t.bounded ? conv_tiles<true>(t) : conv_tiles<false>(t); }
 
 Kernels choose() {
   Kernels kernels = make("avx512", {64, 4, false, true}, {64, 4, false, true}, conv_pixels, depthwise_row);

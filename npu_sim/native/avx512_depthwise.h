@@ -24,25 +24,31 @@ inline void depthwise_pixels(const DepthwiseRow& row, const Pack<kBounded>& pack
                              const int8_t* weights, int64_t block) {
   const int columns = Columns > 0 ? Columns : row.kernel[1];
   __m512i sum[Pixels][4];
+#pragma GCC unroll 8
   for (int v = 0; v < 4; ++v) {
     const __m512i bias = _mm512_load_si512(row.bias + 64 * block + 16 * v);
+#pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) sum[p][v] = bias;
   }
   for (int first = 0; first < row.kernel[0]; first += 4, weights += 256 * columns) {
     const uint8_t* rows[4];  // rows below the kernel meet weights of zero
+#pragma GCC unroll 8
     for (int r = 0; r < 4; ++r) rows[r] = x + (first + r < row.kernel[0] ? first + r : first) * row.row_step;
     for (int column = 0; column < columns + Pixels - 1; ++column) {
       __m512i taps[4];
       interleave(rows, column * row.column_step, taps);
+#pragma GCC unroll 8
       for (int p = 0; p < Pixels; ++p) {
         if (column < p || column - p >= columns) continue;
         const int8_t* w = weights + 256 * (column - p);
+#pragma GCC unroll 8
         for (int v = 0; v < 4; ++v) {
           sum[p][v] = _mm512_dpbusd_epi32(sum[p][v], taps[v], _mm512_load_si512(w + 64 * v));
         }
       }
     }
   }
+#pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
     finish(pack, sum[p], row.multipliers + 64 * block, y + p * row.y_step, int(row.channels - 64 * block));
   }

@@ -75,7 +75,7 @@ inline void store(uint8_t* y, __m128i bytes, int n) {
 
 // `Vectors` sums, as `ConvFormat::position` orders the channels, to `n` bytes.
 template <bool kBounded, int Vectors>
-inline void finish(const Pack<kBounded>& pack, const __m512i (&sum)[Vectors], const float* m, uint8_t* y, int n) {
+inline __attribute__((always_inline)) void finish(const Pack<kBounded>& pack, const __m512i (&sum)[Vectors], const float* m, uint8_t* y, int n) {
   if constexpr (Vectors == 4) {
     store(y, pack.bytes(scaled(sum[0], m), scaled(sum[1], m + 16), scaled(sum[2], m + 32), scaled(sum[3], m + 48)), n);
     return;

@@ -9,7 +9,8 @@
 namespace furiosa {
 namespace {
 
-constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache
+constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache,
+constexpr int64_t kWeightBytes = 256 << 10;  // as do the weights of all blocks when pixels are the outer loop
 constexpr int kTasksPerThread = 4;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -29,7 +30,9 @@ Convolution merge_images(Convolution inst) {
 
 // The constants of a convolution in the form of the kernels.
 struct Packed {
-  Buffer weights, bias, multipliers;
+  uint8_t* weights;
+  int32_t* bias;
+  float* multipliers;
   bool bounded;  // see ConvPixels
 };
 
@@ -56,14 +59,16 @@ class Plan {
     block_bytes_ = ceil_div(block_bytes_, kAlignment) * kAlignment;
   }
 
-  Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const;
+  Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
   void run(const Packed& packed, Run& run) const;
   const Convolution& inst() const { return inst_; }
   int64_t weight_bytes() const { return int64_t(inst_.y.shape[3]) * int64_t(offsets_.size()) * elements_; }
 
  private:
   int32_t pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
-  void block(const Packed& packed, int index, const uint8_t* strip, uint8_t* y, int rows) const;
+  void compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const;
+  void place(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const;
+  void block(ConvPixels& work, const Packed& packed, int index) const;
 
   Convolution inst_;
   const Kernels& kernels_;
@@ -77,22 +82,23 @@ class Plan {
   int64_t block_bytes_;
 };
 
-Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const {
+Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const {
   const int64_t count = int64_t(inst_.groups) * blocks_, channels = count * format_.channels;
   const int64_t size = int64_t(offsets_.size()) * elements_;
   const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
-  Packed packed{Buffer(size_t(count * block_bytes_)), Buffer(size_t(4 * channels)), Buffer(size_t(4 * channels)), true};
+  Packed packed{slab.take(size_t(count * block_bytes_)), slab.take<int32_t>(size_t(channels)),
+                slab.take<float>(size_t(channels)), true};
   for (int k = 0; k < inst_.y.shape[3]; ++k) {
     const int64_t block = int64_t(k / group_outputs_) * blocks_ + k % group_outputs_ / format_.channels;
     const int first = k % group_outputs_ / format_.channels * format_.channels;
     const int channel = format_.position(k % group_outputs_ - first, std::min(format_.channels, group_outputs_ - first));
     const int8_t* row = reinterpret_cast<const int8_t*>(weights) + k * size;
-    const int32_t sum = pack_channel(row, channel, packed.weights.as() + block * block_bytes_);
+    const int32_t sum = pack_channel(row, channel, packed.weights + block * block_bytes_);
     const int64_t at = block * format_.channels + channel;
     uint32_t start;
     std::memcpy(&start, bias + 4 * k, 4);
-    packed.bias.as<uint32_t>()[at] = start - uint32_t(zero) * uint32_t(sum);
-    float& multiplier = packed.multipliers.as<float>()[at];
+    packed.bias[at] = int32_t(start - uint32_t(zero) * uint32_t(sum));
+    float& multiplier = packed.multipliers[at];
     std::memcpy(&multiplier, multipliers + 4 * k, 4);
     packed.bounded = packed.bounded && multiplier > -1.0f && multiplier < 1.0f;
   }
@@ -140,42 +146,54 @@ void Plan::run(const Packed& packed, Run& run) const {
       if (unit != filled) strip = strip_.make(run.sram, image, first, count, run.scratch[size_t(member)].as());
       filled = unit;
       uint8_t* out = run.sram + y.address + int64_t(image) * y.strides[0] + int64_t(first) * y.strides[1];
-      for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
-        block(packed, int(b), strip, out, count);
-      }
+      compute(packed, int(blocks * part / parts), int(blocks * (part + 1) / parts), strip, out, count);
     }
   });
 }
 
-// All pixels of some rows of outputs by one block of channels.
-void Plan::block(const Packed& packed, int index, const uint8_t* strip, uint8_t* y, int rows) const {
-  const int group = index / blocks_, first = index % blocks_ * format_.channels, columns = inst_.y.shape[2];
-  const int64_t pixel = strip_.pixel_bytes(), group_bytes = int64_t(group_inputs_) * (format_.wide ? 2 : 1);
-  const int64_t channel = int64_t(group) * group_outputs_ + first;
+// Some rows of outputs by blocks `begin` to `end`. Few weights stay in the cache while pixels are read once; many are
+// read once while pixels stay.
+void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const {
+  const int pixels = rows * inst_.y.shape[2], chunks = int(ceil_div(pixels, ConvPixels::kMost));
+  const int together = (end - begin) * block_bytes_ <= kWeightBytes ? end - begin : 1;
   ConvPixels work;
-  work.pixels = 0;
-  work.channels = std::min(format_.channels, group_outputs_ - first);
-  work.weights = packed.weights.as() + index * block_bytes_;
-  work.bias = packed.bias.as<int32_t>() + int64_t(index) * format_.channels;
-  work.multipliers = packed.multipliers.as<float>() + int64_t(index) * format_.channels;
   work.offsets = offsets_.data();
   work.segments = int(offsets_.size());
   work.steps = steps_;
   work.bounded = packed.bounded;
   work.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
-  const int64_t x_step = inst_.strides[1] * pixel, y_step = inst_.y.strides[2];
-  for (int row = 0; row < rows; ++row) {
-    const uint8_t* from = strip + row * inst_.strides[0] * strip_.row_bytes() + group * group_bytes;
-    uint8_t* to = y + int64_t(row) * inst_.y.strides[1] + channel;
-    for (int column = 0; column < columns; ++column, from += x_step, to += y_step) {
-      work.x[work.pixels] = from;
-      work.y[work.pixels] = to;
-      if (++work.pixels < ConvPixels::kMost) continue;
-      kernels_.conv_pixels(work);
-      work.pixels = 0;
+  for (int first = begin; first < end; first += together) {
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      place(work, strip, y, int(int64_t(pixels) * chunk / chunks), int(int64_t(pixels) * (chunk + 1) / chunks));
+      for (int index = first; index < first + together; ++index) block(work, packed, index);
     }
   }
-  if (work.pixels > 0) kernels_.conv_pixels(work);
+}
+
+// Points at the outputs `first` to `end` of a strip, counted row by row.
+void Plan::place(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const {
+  const int columns = inst_.y.shape[2];
+  const int64_t x_step = inst_.strides[1] * strip_.pixel_bytes(), row_step = inst_.strides[0] * strip_.row_bytes();
+  work.pixels = end - first;
+  for (int row = first / columns, column = first % columns, p = 0; p < work.pixels; ++row, column = 0) {
+    const uint8_t* from = strip + row * row_step + column * x_step;
+    uint8_t* to = y + int64_t(row) * inst_.y.strides[1] + int64_t(column) * inst_.y.strides[2];
+    for (; column < columns && p < work.pixels; ++column, ++p, from += x_step, to += inst_.y.strides[2]) {
+      work.x[p] = from;
+      work.y[p] = to;
+    }
+  }
+}
+
+void Plan::block(ConvPixels& work, const Packed& packed, int index) const {
+  const int group = index / blocks_, first = index % blocks_ * format_.channels;
+  work.x_offset = int64_t(group) * group_inputs_ * (format_.wide ? 2 : 1);
+  work.y_offset = int64_t(group) * group_outputs_ + first;
+  work.channels = std::min(format_.channels, group_outputs_ - first);
+  work.weights = packed.weights + index * block_bytes_;
+  work.bias = packed.bias + int64_t(index) * format_.channels;
+  work.multipliers = packed.multipliers + int64_t(index) * format_.channels;
+  kernels_.conv_pixels(work);
 }
 
 }  // namespace
@@ -189,12 +207,13 @@ Step prepare(const Conv2d& inst, Setup& setup) {
   const uint8_t* multipliers = setup.constants.find(inst.multipliers, 4 * channels);
   setup.writes(inst.y);
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
-    auto packed = std::make_shared<const Packed>(plan->pack(weights, bias, multipliers));
-    return [plan, packed](Run& run) { plan->run(*packed, run); };
+    const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
+    return [plan, packed](Run& run) { plan->run(packed, run); };
   }
   return [plan, inst, weights, bias, multipliers](Run& run) {
     const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };
-    plan->run(plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers)), run);
+    Slab slab;
+    plan->run(plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab), run);
   };
 }
 

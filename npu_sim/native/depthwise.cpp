@@ -13,7 +13,9 @@ constexpr int64_t kStripBytes = 128 << 10;
 constexpr int kTasksPerThread = 4;
 
 struct Packed {
-  Buffer weights, bias, multipliers;
+  int8_t* weights;
+  int32_t* bias;
+  float* multipliers;
   bool bounded;  // see ConvPixels
 };
 
@@ -23,7 +25,7 @@ class Plan {
       : inst_(inst), kernels_(kernels), format_(kernels.depthwise),
         strip_(inst, inst.y.shape[2], format_.wide, inst.y.shape[3] / inst.x.shape[3], kernels) {}
 
-  Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const;
+  Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
   void run(const Packed& packed, Run& run) const;
   int64_t taps() const { return int64_t(inst_.kernel[0]) * inst_.kernel[1]; }
 
@@ -34,16 +36,17 @@ class Plan {
   Strip strip_;
 };
 
-Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers) const {
+Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const {
   const int channels = inst_.y.shape[3], width = format_.channels, blocks = (channels + width - 1) / width;
   const int rows = (inst_.kernel[0] + format_.rows - 1) / format_.rows * format_.rows;
   const int64_t block_bytes = int64_t(rows) * inst_.kernel[1] * width;
   const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
-  Packed packed{Buffer(size_t(blocks * block_bytes)), Buffer(size_t(4 * blocks * width)),
-                Buffer(size_t(4 * blocks * width)), true};
+  const size_t padded = size_t(blocks) * size_t(width);
+  Packed packed{slab.take<int8_t>(size_t(blocks * block_bytes)), slab.take<int32_t>(padded), slab.take<float>(padded),
+                true};
   for (int k = 0; k < channels; ++k) {
     const int position = format_.lanes ? lane_order(k % width, 4) : k % width;
-    int8_t* block = packed.weights.as<int8_t>() + k / width * block_bytes;
+    int8_t* block = packed.weights + k / width * block_bytes;
     int32_t sum = 0;
     for (int tap = 0; tap < taps(); ++tap) {
       const int row = tap / inst_.kernel[1], column = tap % inst_.kernel[1];
@@ -55,8 +58,8 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
     uint32_t start;
     std::memcpy(&start, bias + 4 * k, 4);
     const int64_t at = int64_t(k / width) * width + position;
-    packed.bias.as<uint32_t>()[at] = start - uint32_t(zero) * uint32_t(sum);
-    float& multiplier = packed.multipliers.as<float>()[at];
+    packed.bias[at] = int32_t(start - uint32_t(zero) * uint32_t(sum));
+    float& multiplier = packed.multipliers[at];
     std::memcpy(&multiplier, multipliers + 4 * k, 4);
     packed.bounded = packed.bounded && multiplier > -1.0f && multiplier < 1.0f;
   }
@@ -78,9 +81,9 @@ void Plan::run(const Packed& packed, Run& run) const {
   row.y_step = y.strides[2];
   row.pixels = y.shape[2];
   row.channels = y.shape[3];
-  row.weights = packed.weights.as<int8_t>();
-  row.bias = packed.bias.as<int32_t>();
-  row.multipliers = packed.multipliers.as<float>();
+  row.weights = packed.weights;
+  row.bias = packed.bias;
+  row.multipliers = packed.multipliers;
   row.bounded = packed.bounded;
   row.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
   const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * taps() / 4;
@@ -108,12 +111,13 @@ Step prepare(const DepthwiseConv2d& inst, Setup& setup) {
   const uint8_t* multipliers = setup.constants.find(inst.multipliers, 4 * channels);
   setup.writes(inst.y);
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
-    auto packed = std::make_shared<const Packed>(plan->pack(weights, bias, multipliers));
-    return [plan, packed](Run& run) { plan->run(*packed, run); };
+    const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
+    return [plan, packed](Run& run) { plan->run(packed, run); };
   }
   return [plan, inst, weights, bias, multipliers](Run& run) {
     const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };
-    plan->run(plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers)), run);
+    Slab slab;
+    plan->run(plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab), run);
   };
 }
 

@@ -42,8 +42,10 @@ inline int ConvFormat::position(int channel, int channels) const {
 // Some pixels by one block of channels.
 struct ConvPixels {
   static constexpr int kMost = 72;
-  const uint8_t* x[kMost];  // for each pixel: where its window starts in the strip
-  uint8_t* y[kMost];
+  const uint8_t* x[kMost];  // for each pixel: where its window starts in the strip,
+  uint8_t* y[kMost];        // and where its first channel is to be
+  int64_t x_offset;         // of the block's group, in bytes
+  int64_t y_offset;         // of the block's first channel
   int pixels;
   int channels;
   const uint8_t* weights;
@@ -118,8 +120,8 @@ struct Kernels {
   void (*flip)(const uint8_t* x, uint8_t* y, int64_t n, uint8_t mask);
   // y[i] = x[i] - zero, with x[i] read as signed or unsigned
   void (*widen)(const uint8_t* x, int16_t* y, int64_t n, bool is_signed, int32_t zero);
-  // y[i] = max(y[i], x[i])
-  void (*max)(const uint8_t* x, uint8_t* y, int64_t n, bool is_signed);
+  // y[i] = the largest of x[0][i] to x[count - 1][i]
+  void (*max)(const uint8_t* const* x, int count, uint8_t* y, int64_t n, bool is_signed);
   // y[i] = table[x[i]]
   void (*table)(const uint8_t* x, uint8_t* y, int64_t n, const uint8_t* table);
 

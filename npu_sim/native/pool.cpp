@@ -1,6 +1,6 @@
-// MaxPool2d.
+// MaxPool2d: the largest of the rows of a window, then of the columns of the result.
 #include <algorithm>
-#include <cstring>
+#include <vector>
 
 #include "lines.h"
 #include "steps.h"
@@ -9,24 +9,83 @@
 namespace furiosa {
 namespace {
 
-// Channels [begin, begin + n) of one output, n at most kLine; `x` and `y` are the image and the pixel.
-void max_window(const MaxPool2d& inst, const Kernels& kernels, const uint8_t* x, uint8_t* y, int64_t n, int top,
-                int left) {
-  const Taps rows(top, inst.kernel[0], inst.dilations[0], 0, inst.x.shape[1]);
-  const Taps columns(left, inst.kernel[1], inst.dilations[1], 0, inst.x.shape[2]);
-  uint8_t from[kLine], to[kLine];
-  uint8_t* line = target(y, inst.y.strides[3], to);
-  bool first = true;
-  for (int r = rows.first; r < rows.end; ++r) {
-    for (int c = columns.first; c < columns.end; ++c, first = false) {
-      const int64_t at = int64_t(top + r * inst.dilations[0]) * inst.x.strides[1] +
-                         int64_t(left + c * inst.dilations[1]) * inst.x.strides[2];
-      const uint8_t* values = gather(x + at, inst.x.strides[3], n, from);
-      if (first) std::memcpy(line, values, size_t(n));
-      else kernels.max(values, line, n, inst.type != 0);
+class Plan {
+ public:
+  Plan(const MaxPool2d& inst, const Kernels& kernels)
+      : inst_(inst), kernels_(kernels), channels_(inst.y.shape[3]), row_bytes_(inst.x.shape[2] * channels_),
+        dense_(inst.x.strides[3] == 1 && (inst.x.strides[2] == channels_ || inst.x.shape[2] == 1)) {}
+
+  void run(Run& run) const;
+
+ private:
+  const uint8_t* rows(const uint8_t* image, const Taps& taps, int top, uint8_t* scratch) const;
+  void columns(const uint8_t* line, uint8_t* y, uint8_t* scratch) const;
+  void largest(const uint8_t* x, int64_t step, int count, uint8_t* y, int64_t n) const;
+
+  MaxPool2d inst_;
+  const Kernels& kernels_;
+  int64_t channels_;
+  int64_t row_bytes_;
+  bool dense_;
+};
+
+void Plan::run(Run& run) const {
+  const View &x = inst_.x, &y = inst_.y;
+  const int64_t count = int64_t(y.shape[0]) * y.shape[1];
+  const int64_t work = count * y.shape[2] * channels_ * (inst_.kernel[0] + inst_.kernel[1]);
+  run.reserve(size_t((dense_ ? 1 : 1 + inst_.kernel[0]) * row_bytes_ + channels_));
+  run.team.loop(count, work, [&](int64_t begin, int64_t end, int member) {
+    uint8_t* scratch = run.scratch[size_t(member)].as();
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / y.shape[1], p = row % y.shape[1];
+      const int top = int(p) * inst_.strides[0] - inst_.pads[0];
+      const Taps taps(top, inst_.kernel[0], inst_.dilations[0], 0, x.shape[1]);
+      const uint8_t* line = rows(run.sram + x.address + n * x.strides[0], taps, top, scratch + channels_);
+      columns(line, run.sram + y.address + n * y.strides[0] + p * y.strides[1], scratch);
+    }
+  });
+}
+
+// The largest of some rows of the image, dense.
+const uint8_t* Plan::rows(const uint8_t* image, const Taps& taps, int top, uint8_t* scratch) const {
+  const int64_t step = int64_t(inst_.dilations[0]) * inst_.x.strides[1];
+  const uint8_t* from = image + int64_t(top) * inst_.x.strides[1] + taps.first * step;
+  if (dense_) {
+    if (taps.count() == 1) return from;
+    largest(from, step, taps.count(), scratch, row_bytes_);
+    return scratch;
+  }
+  for (int tap = 0; tap < taps.count(); ++tap, from += step) {
+    uint8_t* to = scratch + (1 + tap) * row_bytes_;
+    for (int w = 0; w < inst_.x.shape[2]; ++w) {
+      for (int64_t c = 0; c < channels_; ++c) *to++ = from[int64_t(w) * inst_.x.strides[2] + c * inst_.x.strides[3]];
     }
   }
-  scatter(y, inst.y.strides[3], n, line);
+  largest(scratch + row_bytes_, row_bytes_, taps.count(), scratch, row_bytes_);
+  return scratch;
+}
+
+void Plan::columns(const uint8_t* line, uint8_t* y, uint8_t* scratch) const {
+  const int64_t step = inst_.dilations[1] * channels_;
+  for (int q = 0; q < inst_.y.shape[2]; ++q, y += inst_.y.strides[2]) {
+    const int left = q * inst_.strides[1] - inst_.pads[1];
+    const Taps taps(left, inst_.kernel[1], inst_.dilations[1], 0, inst_.x.shape[2]);
+    uint8_t* to = target(y, inst_.y.strides[3], scratch);
+    largest(line + left * channels_ + taps.first * step, step, taps.count(), to, channels_);
+    scatter(y, inst_.y.strides[3], channels_, to);
+  }
+}
+
+// The largest of `count` runs of `n` bytes, `step` apart.
+void Plan::largest(const uint8_t* x, int64_t step, int count, uint8_t* y, int64_t n) const {
+  constexpr int kMost = 32;
+  const uint8_t* runs[kMost];
+  for (int done = 0; done < count;) {
+    int taken = 0;
+    if (done > 0) runs[taken++] = y;
+    for (; taken < kMost && done < count; ++done) runs[taken++] = x + done * step;
+    kernels_.max(runs, taken, y, n, inst_.type != 0);
+  }
 }
 
 }  // namespace
@@ -34,27 +93,7 @@ void max_window(const MaxPool2d& inst, const Kernels& kernels, const uint8_t* x,
 Step prepare(const MaxPool2d& inst, Setup& setup) {
   setup.reads(inst.x);
   setup.writes(inst.y);
-  const Kernels& kernels = setup.kernels;
-  return [inst, &kernels](Run& run) {
-    const View &x = inst.x, &y = inst.y;
-    const int64_t rows = int64_t(y.shape[0]) * y.shape[1], channels = y.shape[3];
-    const int64_t work = rows * y.shape[2] * channels * inst.kernel[0] * inst.kernel[1];
-    run.team.loop(rows, work, [&](int64_t begin, int64_t end, int) {
-      for (int64_t row = begin; row < end; ++row) {
-        const int64_t n = row / y.shape[1], p = row % y.shape[1];
-        const int top = int(p) * inst.strides[0] - inst.pads[0];
-        for (int64_t q = 0; q < y.shape[2]; ++q) {
-          const int left = int(q) * inst.strides[1] - inst.pads[1];
-          uint8_t* to = run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2];
-          const uint8_t* from = run.sram + x.address + n * x.strides[0];
-          for (int64_t c = 0; c < channels; c += kLine) {
-            max_window(inst, kernels, from + c * x.strides[3], to + c * y.strides[3], std::min(kLine, channels - c),
-                       top, left);
-          }
-        }
-      }
-    });
-  };
+  return [plan = Plan(inst, setup.kernels)](Run& run) { plan.run(run); };
 }
 
 }  // namespace furiosa

@@ -13,7 +13,7 @@ void tile(const ConvPixels& t, int first) {
   const int16_t* w = reinterpret_cast<const int16_t*>(t.weights);
   for (int segment = 0; segment < t.segments; ++segment, w += t.steps) {
     const int16_t* x[Pixels];
-    for (int p = 0; p < Pixels; ++p) x[p] = reinterpret_cast<const int16_t*>(t.x[first + p] + t.offsets[segment]);
+    for (int p = 0; p < Pixels; ++p) x[p] = reinterpret_cast<const int16_t*>(t.x[first + p] + (t.x_offset + t.offsets[segment]));
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (int k = 0; k < t.steps; ++k) {
       s0 += x[0][k] * w[k];
@@ -23,7 +23,7 @@ void tile(const ConvPixels& t, int first) {
     }
     sum[0] += s0, sum[1] += s1, sum[2] += s2, sum[3] += s3;
   }
-  for (int p = 0; p < Pixels; ++p) *t.y[first + p] = requantize(float(sum[p]) * t.multipliers[0], t.requantize);
+  for (int p = 0; p < Pixels; ++p) t.y[first + p][t.y_offset] = requantize(float(sum[p]) * t.multipliers[0], t.requantize);
 }
 
 void conv_pixels(const ConvPixels& t) {

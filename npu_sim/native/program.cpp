@@ -54,7 +54,7 @@ Program::Program(std::string_view code, std::string_view constants, int64_t sram
 
 void Program::decode(std::string_view code, const Kernels& kernels) {
   Constants constants(reinterpret_cast<const uint8_t*>(constants_.data()), int64_t(constants_.size()));
-  Setup setup{kernels, constants};
+  Setup setup{kernels, constants, slab_};
   std::vector<Step> steps;
   for (size_t at = 0; at < code.size();) {
     Header head;

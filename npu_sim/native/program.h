@@ -40,6 +40,7 @@ class Program {
   const int64_t sram_bytes_;
   const int64_t dram_bytes_;
   const char* kernels_;
+  Slab slab_;
   std::vector<Step> steps_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Arena>> resting_;

@@ -40,6 +40,7 @@ using Step = std::function<void(Run&)>;
 struct Setup {
   const Kernels& kernels;
   Constants& constants;
+  Slab& slab;  // for what lives as long as the program
 
   void reads(const View& view) { constants.read(view.address, end_of(view)); }
   void writes(const View& view) { constants.write(view.address, end_of(view)); }
