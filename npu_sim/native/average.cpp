@@ -119,7 +119,7 @@ Step prepare(const AddAveragePool2d& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
   return [inst, &kernels](Run& run) {
     const Pair pair{Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero),
-                    inst.a_scale, inst.b_scale, inst.y_scale, 0.0f, {}};
+                    inst.a_scale, inst.b_scale, inst.y_scale, 0.0f, false, {}};
     average_windows(inst, inst.a, kernels, run, [&](int64_t image) {
       return [&, image](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
         uint8_t a_line[kLine], b_line[kLine];

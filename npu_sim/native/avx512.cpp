@@ -65,6 +65,7 @@ Kernels choose() {
   kernels.scaled_add = wide_scaled_add;
   kernels.scaled_mul = wide_scaled_mul;
   kernels.real_add = wide_real_add;
+  kernels.real_mul = wide_real_mul;
   kernels.quantize = wide_quantize;
   if (__builtin_cpu_supports("avx512vbmi")) kernels.table = permuted_table;
   return kernels;

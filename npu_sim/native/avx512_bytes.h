@@ -36,17 +36,23 @@ inline __m512i load(const uint8_t* x, int64_t n) {
   return n >= 64 ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8((uint64_t(1) << n) - 1, x);
 }
 
-// y = requantize(formula(a, b)); values that the formula gives are never NaN.
-template <class Formula>
+// y = requantize(formula(a, b)); the values that the formula gives are never NaN.
+template <bool kBounded, class Formula>
 inline void wide_pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair, Formula formula) {
   const Widen read_a(pair.a), read_b(pair.b);
-  const Pack<false> pack(pair.requantize);
+  const Pack<kBounded> pack(pair.requantize);
   for (int64_t i = 0; i < n; i += 64) {
     __m512 u[4], v[4];
     read_a(load(a + i, n - i), u);
     read_b(load(b + i, n - i), v);
     store(y + i, pack.bytes(formula(u[0], v[0]), formula(u[1], v[1]), formula(u[2], v[2]), formula(u[3], v[3])), n - i);
   }
+}
+
+template <class Formula>
+inline void wide_pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair, Formula formula) {
+  if (pair.bounded) wide_pairs<true>(a, b, y, n, pair, formula);
+  else wide_pairs<false>(a, b, y, n, pair, formula);
 }
 
 void wide_scaled_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
@@ -69,6 +75,14 @@ void wide_real_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, co
   const __m512 y_scale = _mm512_set1_ps(pair.y_scale);
   wide_pairs(a, b, y, n, pair, [=](__m512 u, __m512 v) {
     return _mm512_div_ps(_mm512_add_ps(_mm512_mul_ps(u, a_scale), _mm512_mul_ps(v, b_scale)), y_scale);
+  });
+}
+
+void wide_real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  const __m512 a_scale = _mm512_set1_ps(pair.a_scale), b_scale = _mm512_set1_ps(pair.b_scale);
+  const __m512 y_scale = _mm512_set1_ps(pair.y_scale);
+  wide_pairs(a, b, y, n, pair, [=](__m512 u, __m512 v) {
+    return _mm512_div_ps(_mm512_mul_ps(_mm512_mul_ps(u, a_scale), _mm512_mul_ps(v, b_scale)), y_scale);
   });
 }
 

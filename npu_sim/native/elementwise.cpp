@@ -17,21 +17,31 @@ Requantize relative(const Binary& inst) {
   return {float(inst.lo - inst.y_zero), float(inst.hi - inst.y_zero), inst.y_zero};
 }
 
-Pair real(const Binary& inst) {
+// A sum of two terms of at most `a` and `b` for each unit of bytes less zero points, which are below 512.
+bool bounded(float a, float b) { return 512.0f * (std::fabs(a) + std::fabs(b)) < float(1 << 30); }
+
+Pair real_sum(const Binary& inst, float sign) {
   return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), inst.a_scale,
-          inst.b_scale, inst.y_scale, 0.0f, relative(inst)};
+          sign * inst.b_scale, inst.y_scale, 0.0f, bounded(inst.a_scale / inst.y_scale, inst.b_scale / inst.y_scale),
+          relative(inst)};
+}
+
+Pair real_product(const Binary& inst) {
+  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), inst.a_scale,
+          inst.b_scale, inst.y_scale, 0.0f, false, relative(inst)};
 }
 
 Pair scaled_sum(const Binary& inst) {
   const float ratio_a = inst.a_scale / inst.y_scale, ratio_b = inst.b_scale / inst.y_scale;
   const float fixed = float(inst.y_zero) - std::fmaf(ratio_a, float(inst.a_zero), ratio_b * float(inst.b_zero));
   return {Reading::centred(inst.a_type, 0), Reading::centred(inst.b_type, 0), ratio_a, ratio_b, inst.y_scale, fixed,
-          absolute(inst)};
+          bounded(ratio_a, ratio_b), absolute(inst)};
 }
 
 Pair scaled_product(const Binary& inst) {
-  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero),
-          inst.a_scale * inst.b_scale / inst.y_scale, 0.0f, inst.y_scale, float(inst.y_zero), absolute(inst)};
+  const float scale = inst.a_scale * inst.b_scale / inst.y_scale;
+  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), scale, 0.0f,
+          inst.y_scale, float(inst.y_zero), bounded(512.0f * scale, 0.0f), absolute(inst)};
 }
 
 Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Setup& setup) {
@@ -61,16 +71,16 @@ Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Set
 
 Step prepare(const Add& inst, Setup& setup) {
   if (inst.form == kScaled) return prepare_binary(inst, scaled_sum(inst), setup.kernels.scaled_add, setup);
-  return prepare_binary(inst, real(inst), setup.kernels.real_add, setup);
+  return prepare_binary(inst, real_sum(inst, 1.0f), setup.kernels.real_add, setup);
 }
 
 Step prepare(const Sub& inst, Setup& setup) {
-  return prepare_binary(inst, real(inst), setup.kernels.real_sub, setup);
+  return prepare_binary(inst, real_sum(inst, -1.0f), setup.kernels.real_add, setup);
 }
 
 Step prepare(const Mul& inst, Setup& setup) {
   if (inst.form == kScaled) return prepare_binary(inst, scaled_product(inst), setup.kernels.scaled_mul, setup);
-  return prepare_binary(inst, real(inst), setup.kernels.real_mul, setup);
+  return prepare_binary(inst, real_product(inst), setup.kernels.real_mul, setup);
 }
 
 }  // namespace furiosa

@@ -10,30 +10,28 @@
 namespace furiosa {
 namespace {
 
-constexpr int64_t kTile = 32;  // rows and columns of a transposed tile stay in the first-level cache
+constexpr int64_t kTile = 64;  // columns that are done together: their lines stay in the first-level cache
 
 template <class T>
-void transpose_rows(const T* x, T* y, int64_t rows, int64_t columns, int64_t begin, int64_t end) {
-  for (int64_t c0 = begin; c0 < end; c0 += kTile) {
-    const int64_t c1 = std::min(c0 + kTile, end);
-    for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
-      const int64_t r1 = std::min(r0 + kTile, rows);
-      for (int64_t c = c0; c < c1; ++c) {
-        for (int64_t r = r0; r < r1; ++r) y[c * rows + r] = x[r * columns + c];
-      }
-    }
+void transpose_rows(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t columns) {
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) y[c * y_step + r] = x[r * x_step + c];
   }
+}
+
+void transpose_rows(const uint8_t* x, int64_t x_step, uint8_t* y, int64_t y_step, int64_t rows, int64_t columns) {
+  best_kernels().transpose(x, x_step, y, y_step, rows, columns);
 }
 
 // Work is split over the columns of all images.
 template <class T>
 void transpose_all(const T* x, T* y, int64_t images, int64_t rows, int64_t columns, Team& team) {
+  const int64_t tile = rows <= 4 ? columns : kTile;
   team.loop(images * columns, images * columns * rows * int64_t(sizeof(T)), [&](int64_t begin, int64_t end, int) {
     while (begin < end) {
-      const int64_t image = begin / columns, first = begin % columns;
-      const int64_t count = std::min(columns - first, end - begin);
-      const int64_t at = image * rows * columns;
-      transpose_rows(x + at, y + at, rows, columns, first, first + count);
+      const int64_t image = begin / columns, first = begin % columns, at = image * rows * columns;
+      const int64_t count = std::min({columns - first, end - begin, tile});
+      transpose_rows(x + at + first, columns, y + at + first * rows, rows, rows, count);
       begin += count;
     }
   });
@@ -42,7 +40,7 @@ void transpose_all(const T* x, T* y, int64_t images, int64_t rows, int64_t colum
 }  // namespace
 
 void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads) {
-  const Kernels& kernels = *available_kernels().back();
+  const Kernels& kernels = best_kernels();
   const int lo = is_signed ? -128 : 0;
   const Requantize requantize{float(lo - zero), float(lo + 255 - zero), zero};
   const Lease team(threads);
@@ -52,7 +50,7 @@ void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, 
 }
 
 void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads) {
-  const Kernels& kernels = *available_kernels().back();
+  const Kernels& kernels = best_kernels();
   const Lease team(threads);
   team->loop(n, 4 * n, [&](int64_t begin, int64_t end, int) {
     kernels.dequantize(x + begin, y + begin, end - begin, scale, zero, is_signed);

@@ -104,6 +104,7 @@ struct Pair {
   float b_scale;
   float y_scale;
   float fixed;
+  bool bounded;  // every value that is requantized lies in the range of int32
   Requantize requantize;
 };
 
@@ -129,7 +130,6 @@ struct Kernels {
   PairKernel scaled_add;  // fma(a, a_scale, fma(b, b_scale, fixed))
   PairKernel scaled_mul;  // a * b * a_scale + fixed
   PairKernel real_add;    // (a * a_scale + b * b_scale) / y_scale
-  PairKernel real_sub;    // (a * a_scale - b * b_scale) / y_scale
   PairKernel real_mul;    // (a * a_scale) * (b * b_scale) / y_scale
 
   // sum[i] += x[i] * scale in float32
@@ -146,6 +146,8 @@ struct Kernels {
   // y[i] = requantize(x[i] * multiplier / divisor), or that of 0 where the product overflows
   void (*share)(const float* x, uint8_t* y, int64_t n, float multiplier, float divisor, const Requantize& requantize);
 
+  // y[c * y_step + r] = x[r * x_step + c]
+  void (*transpose)(const uint8_t* x, int64_t x_step, uint8_t* y, int64_t y_step, int64_t rows, int64_t columns);
   // y[i] = clamp(rint(x[i] / scale), lo, hi) + zero
   void (*quantize)(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize);
   // y[i] = (x[i] - zero) * scale, with x[i] read as signed or unsigned

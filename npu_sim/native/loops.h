@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels.h"
+#include "transpose.h"
 
 namespace furiosa {
 namespace {
@@ -97,12 +98,6 @@ void real_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const P
   });
 }
 
-void real_sub(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
-  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) {
-    return (float(u) * p.a_scale - float(v) * p.b_scale) / p.y_scale;
-  });
-}
-
 void real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
   pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) {
     return (float(u) * p.a_scale) * (float(v) * p.b_scale) / p.y_scale;
@@ -172,7 +167,7 @@ inline __attribute__((always_inline)) void each_tile(int pixels, int most, Tile 
 constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthwise,
                        void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&)) {
   return {name, conv, depthwise, conv_pixels, depthwise_row, flip, widen, max, table, scaled_add, scaled_mul, real_add,
-          real_sub, real_mul, add_scaled, add_pairs, mean, add_up, scale, share, quantize, dequantize};
+          real_mul, add_scaled, add_pairs, mean, add_up, scale, share, transpose, quantize, dequantize};
 }
 
 }  // namespace

@@ -18,6 +18,11 @@ std::vector<const Kernels*> available_kernels() {
   return found;
 }
 
+const Kernels& best_kernels() {
+  static const Kernels& best = *available_kernels().back();
+  return best;
+}
+
 const Kernels& kernels_named(const std::string& name) {
   for (const Kernels* kernels : available_kernels()) {
     if (name == kernels->name) return *kernels;

@@ -11,6 +11,9 @@ namespace furiosa {
 // Best last; always begins with the portable one.
 std::vector<const Kernels*> available_kernels();
 
+// The last of them.
+const Kernels& best_kernels();
+
 // Throws std::invalid_argument when this processor cannot execute the variant or it does not exist.
 const Kernels& kernels_named(const std::string& name);
 
