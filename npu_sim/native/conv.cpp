@@ -65,7 +65,7 @@ class Plan {
   int64_t weight_bytes() const { return int64_t(inst_.y.shape[3]) * int64_t(offsets_.size()) * elements_; }
 
  private:
-  int32_t pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
+  void pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
   void compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const;
   void place(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const;
   void block(ConvPixels& work, const Packed& packed, int index) const;
@@ -93,7 +93,9 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
     const int first = k % group_outputs_ / format_.channels * format_.channels;
     const int channel = format_.position(k % group_outputs_ - first, std::min(format_.channels, group_outputs_ - first));
     const int8_t* row = reinterpret_cast<const int8_t*>(weights) + k * size;
-    const int32_t sum = pack_channel(row, channel, packed.weights + block * block_bytes_);
+    pack_channel(row, channel, packed.weights + block * block_bytes_);
+    int32_t sum = 0;
+    for (int64_t e = 0; zero != 0 && e < size; ++e) sum += row[e];
     const int64_t at = block * format_.channels + channel;
     uint32_t start;
     std::memcpy(&start, bias + 4 * k, 4);
@@ -105,22 +107,21 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   return packed;
 }
 
-// Writes one channel's weights into its block; their sum.
-int32_t Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) const {
-  int32_t sum = 0;
-  int8_t* narrow = reinterpret_cast<int8_t*>(block);
-  int16_t* wide = reinterpret_cast<int16_t*>(block);
-  for (size_t segment = 0; segment < offsets_.size(); ++segment) {
-    for (int e = 0; e < elements_; ++e) {
-      const int64_t step = int64_t(segment) * steps_ + e / format_.step;
-      const int64_t at = (step * format_.channels + channel) * format_.step + e % format_.step;
-      const int8_t weight = *weights++;
-      sum += weight;
-      if (format_.wide) wide[at] = weight;
-      else narrow[at] = weight;
+// Writes one channel's weights into its block. Those that are multiplied together are moved together where they lie so.
+void Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) const {
+  const int64_t step = format_.step, pitch = format_.channels * step, segments = int64_t(offsets_.size());
+  if (!format_.wide && step == 4 && elements_ % 4 == 0) {
+    uint8_t* to = block + channel * step;
+    for (int64_t k = 0; k < segments * steps_; ++k) std::memcpy(to + k * pitch, weights + 4 * k, 4);
+    return;
+  }
+  for (int64_t segment = 0; segment < segments; ++segment) {
+    for (int64_t e = 0; e < elements_; ++e) {
+      const int64_t at = (segment * steps_ + e / step) * pitch + channel * step + e % step;
+      if (format_.wide) reinterpret_cast<int16_t*>(block)[at] = *weights++;
+      else reinterpret_cast<int8_t*>(block)[at] = *weights++;
     }
   }
-  return sum;
 }
 
 void Plan::run(const Packed& packed, Run& run) const {

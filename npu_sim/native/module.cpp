@@ -49,10 +49,12 @@ int checked(int threads) {
   return threads;
 }
 
-void init_program(Program* self, nb::bytes code, nb::bytes constants, int64_t sram_bytes, int64_t dram_bytes,
+void init_program(Program* self, nb::bytes code, nb::handle constants, int64_t sram_bytes, int64_t dram_bytes,
                   const std::string& kernels) {
   const Kernels& table = kernels_named(kernels);
-  const std::string_view code_view(code.c_str(), code.size()), constants_view(constants.c_str(), constants.size());
+  const PyBuffer held(constants, false);
+  const std::string_view code_view(code.c_str(), code.size());
+  const std::string_view constants_view(reinterpret_cast<const char*>(held.data()), size_t(held.size()));
   nb::gil_scoped_release released;
   new (self) Program(code_view, constants_view, sram_bytes, dram_bytes, table);
 }

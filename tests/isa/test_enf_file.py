@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -47,10 +47,11 @@ def refused(data: bytes) -> FuriosaError:
 
 
 def packed(body: Any) -> bytes:
-    """A file with this body and the right checksum."""
+    """The file of `mixed` with this body and the right checksum."""
     data = body if isinstance(body, bytes) else msgpack.packb(body)
-    head = {"magic": "ENF", "version": 1, "checksum": hashlib.sha256(data).digest(), "body": data}
-    return bytes(msgpack.packb(head))
+    head = msgpack.unpackb(file("mixed"))
+    checksum = zlib.crc32(head["constants"], zlib.crc32(data)).to_bytes(4, "big")
+    return bytes(msgpack.packb(head | {"checksum": checksum, "body": data}))
 
 
 def test_every_changed_byte_is_refused() -> None:

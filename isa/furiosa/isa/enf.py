@@ -1,13 +1,17 @@
 """ENF, the compiled file: msgpack, versioned, checksummed, deterministic, typed on read.
 
-The file is one msgpack map ``{"magic": "ENF", "version": 1, "checksum": sha256 of body, "body": bytes}``; the body is
-the msgpack form of an ``Enf``. Nothing in it depends on time, place or hash seeds.
+The file is one msgpack map ``{"magic": "ENF", "version": 2, "checksum": 4 bytes, "body": bytes, "constants": bytes}``.
+The body is the msgpack form of an ``Enf`` whose programs have only the size of their constants; these lie one after the
+other in ``constants``, so that a reader need not copy them. The checksum is the CRC-32 of both, big-endian. Nothing in
+a file depends on time, place or hash seeds.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,10 @@ from furiosa.isa.errors import EnfError
 from furiosa.isa.wire import from_wire, to_wire
 
 MAGIC = "ENF"
-VERSION = 1
-_KEYS = {"magic", "version", "checksum", "body"}
+VERSION = 2
+_KEYS = ("magic", "version", "checksum", "body", "constants")
+_BIN = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I"}
+"""How msgpack's markers of bytes are followed by their length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,12 @@ class Origin:
 class Program:
     """One NPU cluster. ``code`` is encoded instructions; ``constants`` lie at DRAM address 0 and are never written.
 
+    Of a file that was read, ``constants`` is a view of the file's bytes.
     ``sram_bytes`` and ``dram_bytes`` are the highest addresses used plus one.
     """
 
     code: bytes
-    constants: bytes
+    constants: bytes | memoryview
     sram_bytes: int
     dram_bytes: int
     inputs: tuple[Port, ...]
@@ -145,15 +152,18 @@ def dump(enf: Enf) -> bytes:
     """The file's bytes; equal for equal values."""
     import msgpack
 
-    body: bytes = msgpack.packb(to_wire(enf))
-    head = {"magic": MAGIC, "version": VERSION, "checksum": hashlib.sha256(body).digest(), "body": body}
-    data: bytes = msgpack.packb(head)
+    programs = tuple(replace(program, constants=b"") for program in enf.programs)
+    sizes = [len(program.constants) for program in enf.programs]
+    body: bytes = msgpack.packb({"enf": to_wire(replace(enf, programs=programs)), "constants": sizes})
+    constants = b"".join(program.constants for program in enf.programs)
+    values = (MAGIC, VERSION, _checksum(body, constants), body, constants)
+    data: bytes = msgpack.packb(dict(zip(_KEYS, values)))
     return data
 
 
 def is_enf(data: bytes) -> bool:
     """Whether these bytes claim to be an ENF file (they may still be damaged)."""
-    return data[:16].find(b"\xa5magic\xa3ENF") == 1
+    return data[1:11] == b"\xa5magic\xa3ENF"
 
 
 def load(data: bytes, where: str | None = None) -> Enf:
@@ -162,22 +172,73 @@ def load(data: bytes, where: str | None = None) -> Enf:
 
     again = "compile the model again with `furiosa-compiler`"
     try:
-        head: Any = msgpack.unpackb(data, max_bin_len=len(data))
+        head, body, constants = _parts(memoryview(data))
     except Exception as error:  # msgpack raises many kinds for hostile bytes
         reason = str(error) or type(error).__name__
         raise EnfError(f"not a readable ENF file: {reason}", where=where, hint=again) from None
-    if not isinstance(head, dict) or head.get("magic") != MAGIC or set(head) != _KEYS:
-        raise EnfError("not an ENF file: its head is damaged or of another kind", where=where, hint=again)
     if head["version"] != VERSION or type(head["version"]) is not int:  # True is 1
         raise EnfError(f"ENF version {head['version']} cannot be read by this version, which reads {VERSION}",
                        where=where, hint=again)  # fmt: skip
-    body = head["body"]
-    if not isinstance(body, bytes) or hashlib.sha256(body).digest() != head["checksum"]:
+    if _checksum(body, constants) != head["checksum"]:
         raise EnfError("the ENF file is damaged: its checksum does not fit its content", where=where, hint=again)
     try:
-        return from_wire(Enf, msgpack.unpackb(body, max_bin_len=len(body)))
+        return _assemble(msgpack.unpackb(body, max_bin_len=len(body)), constants)
     except Exception as error:  # a hostile body with a right checksum
         raise EnfError(f"the ENF file is malformed: {error}", where=where, hint=again) from None
+
+
+def _checksum(body: bytes | memoryview, constants: bytes | memoryview) -> bytes:
+    return struct.pack(">I", zlib.crc32(constants, zlib.crc32(body)))
+
+
+def _parts(data: memoryview) -> tuple[dict[str, Any], memoryview, memoryview]:
+    """The small values of a file, and its two large ones, which are not copied. Raises any error for other bytes."""
+    import msgpack
+
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(data[:256])
+    count = unpacker.read_map_header()
+    if count < 2 or unpacker.unpack() != "magic" or unpacker.unpack() != MAGIC or unpacker.unpack() != "version":
+        raise ValueError("its head is damaged or of another kind")
+    head = {"version": unpacker.unpack()}
+    if head["version"] != VERSION:
+        return head, data[:0], data[:0]
+    head["checksum"] = _expect(unpacker, "checksum").unpack()
+    body, at = _bin(data, _expect(unpacker, "body").tell())
+    marker = msgpack.packb("constants")
+    if data[at : at + len(marker)] != marker:
+        raise ValueError("its constants are missing")
+    constants, at = _bin(data, at + len(marker))
+    if count != len(_KEYS) or at != len(data):
+        raise ValueError("its end is damaged")
+    return head, body, constants
+
+
+def _expect(unpacker: Any, key: str) -> Any:
+    if unpacker.unpack() != key:
+        raise ValueError(f"its {key} is missing")
+    return unpacker
+
+
+def _bin(data: memoryview, at: int) -> tuple[memoryview, int]:
+    """The bytes whose msgpack form starts at ``at``, and where it ends."""
+    length = struct.Struct(_BIN[data[at]])
+    (size,) = length.unpack_from(data, at + 1)
+    first = at + 1 + length.size
+    if first + size > len(data):
+        raise ValueError("it is truncated")
+    return data[first : first + size], first + size
+
+
+def _assemble(body: Any, constants: memoryview) -> Enf:
+    if not isinstance(body, dict) or set(body) != {"enf", "constants"}:
+        raise ValueError("its body is incomplete")
+    enf, sizes = from_wire(Enf, body["enf"]), from_wire(tuple[int, ...], body["constants"])
+    if len(sizes) != len(enf.programs) or min(sizes, default=0) < 0 or sum(sizes) != len(constants):
+        raise ValueError("the sizes of its constants do not fit")
+    ends = list(accumulate(sizes, initial=0))
+    programs = (replace(p, constants=constants[ends[i] : ends[i + 1]]) for i, p in enumerate(enf.programs))
+    return replace(enf, programs=tuple(programs))
 
 
 def read(path: Path) -> Enf:

@@ -61,6 +61,8 @@ def _read_union(choices: tuple[Any, ...], data: Any, where: str) -> Any:
     if data is None and type(None) in choices:
         return None
     classes = [choice for choice in choices if choice is not type(None)]
+    if type(data) in classes:
+        return data
     if len(classes) == 1:
         return _read(classes[0], data, where)
     tag = data.get("is") if isinstance(data, dict) else None
