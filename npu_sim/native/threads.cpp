@@ -1,6 +1,7 @@
 // Worker threads: see threads.h.
 #include "threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -16,6 +17,7 @@ namespace {
 
 // Workers look for the next loop this many times before they sleep: instructions follow each other closely.
 constexpr int kSpins = 2000;
+constexpr int64_t kPieces = 4;  // of a loop, for each member
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -25,6 +27,8 @@ inline void pause() {
 #endif
 }
 
+// A loop is announced by a new number in `state_`, together with a flag that it is open and the count of workers inside.
+// Only who joins an open loop is waited for.
 class Workers final : public Team {
  public:
   explicit Workers(int threads) : size_(threads) {
@@ -32,12 +36,8 @@ class Workers final : public Team {
   }
 
   ~Workers() override {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      stop_ = true;
-      epoch_.fetch_add(1);
-    }
-    wake_.notify_all();
+    stop_ = true;
+    announce();
     for (std::thread& worker : workers_) worker.join();
   }
 
@@ -48,46 +48,71 @@ class Workers final : public Team {
     count_ = count;
     call_ = call;
     body_ = body;
-    pending_.store(size_ - 1);
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      epoch_.fetch_add(1);
-    }
-    wake_.notify_all();
-    part(0);
-    for (int spins = 0; pending_.load(std::memory_order_acquire) != 0; ++spins) {
+    piece_ = std::max<int64_t>(1, count / (size_ * kPieces));
+    if (piece_ > 64) piece_ = (piece_ + 63) / 64 * 64;
+    next_.store(0, std::memory_order_relaxed);
+    announce();
+    pieces(0);
+    state_.fetch_and(~kOpen);
+    for (int spins = 0; (state_.load(std::memory_order_acquire) & kInside) != 0; ++spins) {
       if (spins < kSpins) pause();
       else std::this_thread::yield();
     }
   }
 
  private:
-  void part(int member) {
-    const int64_t begin = count_ * member / size_, end = count_ * (member + 1) / size_;
-    if (begin < end) call_(body_, begin, end, member);
+  static constexpr uint64_t kInside = 0xFFFF, kOpen = 0x10000, kNumber = ~(kInside | kOpen), kStep = 0x20000;
+
+  void announce() {
+    state_.store(((state_.load() & kNumber) + kStep) | kOpen);
+    if (asleep_.load() == 0) return;
+    { std::lock_guard<std::mutex> lock(mutex_); }
+    wake_.notify_all();
+  }
+
+  void pieces(int member) {
+    for (;;) {
+      const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
+      if (begin >= count_) return;
+      call_(body_, begin, std::min(begin + piece_, count_), member);
+    }
   }
 
   void work(int member) {
-    for (uint64_t seen = 0;; ++seen) {
-      for (int spins = 0; spins < kSpins && epoch_.load(std::memory_order_acquire) == seen; ++spins) pause();
-      if (epoch_.load(std::memory_order_acquire) == seen) {
-        std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return epoch_.load() != seen; });
-      }
+    for (uint64_t seen = 0;;) {
+      for (int spins = 0; spins < kSpins && number() == seen; ++spins) pause();
+      if (number() == seen) sleep(seen);
       if (stop_) return;
-      part(member);
-      pending_.fetch_sub(1, std::memory_order_release);
+      uint64_t state = state_.load(std::memory_order_acquire);
+      seen = state & kNumber;
+      if ((state & kOpen) == 0 || !state_.compare_exchange_strong(state, state + 1)) {
+        if (state & kOpen) seen -= kStep;  // somebody else joined at this moment: look again
+        continue;
+      }
+      pieces(member);
+      state_.fetch_sub(1, std::memory_order_release);
     }
   }
+
+  void sleep(uint64_t seen) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    asleep_.fetch_add(1);
+    wake_.wait(lock, [&] { return number() != seen; });
+    asleep_.fetch_sub(1);
+  }
+
+  uint64_t number() const { return state_.load() & kNumber; }
 
   const int size_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> epoch_{0};
-  std::atomic<int> pending_{0};
-  bool stop_ = false;
+  std::atomic<uint64_t> state_{0};
+  std::atomic<int64_t> next_{0};
+  std::atomic<int> asleep_{0};
+  std::atomic<bool> stop_{false};
   int64_t count_ = 0;
+  int64_t piece_ = 1;
   Call call_ = nullptr;
   void* body_ = nullptr;
 };

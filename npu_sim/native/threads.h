@@ -1,4 +1,4 @@
-// Worker threads: a team executes one loop at a time, each member a fixed contiguous range of it.
+// Worker threads: a team executes one loop at a time, its members take turns at contiguous pieces of it.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ class Team {
   virtual ~Team() = default;
   virtual int size() const = 0;
 
-  // Calls body(begin, end, member) for disjoint ranges that cover [0, count), and returns when all are done.
-  // The ranges depend on `count` and `size()` alone. `work` is about how many bytes or operations the loop handles;
-  // a small loop runs on the caller only.
+  // Calls body(begin, end, member) for disjoint ranges that cover [0, count), and returns when all are done. Who gets
+  // which range is open: a member that the system has put aside does not hold up the others. `work` is about how many
+  // bytes or operations the loop handles; a small loop runs on the caller only.
   template <class Body>
   void loop(int64_t count, int64_t work, Body&& body) {
     if (size() == 1 || count < 2 || work < kWorthSharing) {
