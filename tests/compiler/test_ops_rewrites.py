@@ -11,7 +11,10 @@ from tests.compiler.quantized import Builder, on_cpu, same
 from tests.parity import current_onnxruntime
 
 from furiosa.compiler import compile_model
+from furiosa.isa import enf
 from furiosa.isa.dtypes import DType
+from furiosa.isa.encoding import decode
+from furiosa.isa.instructions import Engine, Table
 
 pytestmark = current_onnxruntime
 
@@ -29,6 +32,25 @@ def case(name: str) -> Callable[[Case], Case]:
 
 def _zero(b: Builder, zero: int) -> int:
     return zero if b.dtype == "uint8" else zero - 128
+
+
+@case("x * sigmoid(x)")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.qinput(1, 4, 6, 6)
+    return (b.q(b.op("Mul", x, b.q(b.op("Sigmoid", x)))),)
+
+
+@case("tanh(x) - sigmoid(x), read twice")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.qinput(1, 4, 6, 6)
+    bent = b.q(b.op("Tanh", x))
+    return b.q(b.op("Sub", bent, b.q(b.op("Sigmoid", x)))), b.q(b.op("LeakyRelu", bent))
+
+
+@case("x + x")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.qinput(1, 4, 6, 6)
+    return (b.q(b.op("Add", x, x)),)
 
 
 @case("two pairs of quantization")
@@ -185,3 +207,12 @@ def test_integers_without_a_scale_stay_on_the_cpu() -> None:
     b = Builder()
     report = same(b.model(b.op("MaxPool", b.input(1, 4, 8, 8, dtype="uint8"), kernel_shape=[2, 2])))
     assert list(on_cpu(report).values()) == ["not_quantized"]
+
+
+@pytest.mark.parametrize("name", ["x * sigmoid(x)", "x + x"])
+def test_functions_of_one_tensor_are_one_look_up(name: str) -> None:
+    builder = Builder()
+    outputs = CASES[name](builder)
+    (program,) = enf.load(compile_model(builder.model(*outputs)).enf).programs
+    computing = [inst for inst in decode(program.code) if inst.engine is Engine.COMPUTE]
+    assert [type(inst) for inst in computing] == [Table]

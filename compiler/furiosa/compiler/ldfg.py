@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from furiosa.compiler.frontend.node import OnnxNode
+from furiosa.compiler.functions_of_one import pair_of_functions, table_of_table
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason, TensorType, const, rebuild, rewrite, with_inputs
 from furiosa.compiler.lowlevel import KINDS
 from furiosa.compiler.moves import Moves
@@ -79,7 +80,7 @@ def lower(graph: Graph) -> Graph:
 
 def optimize(graph: Graph) -> Graph:
     """Local clean-ups that never change a value."""
-    return rewrite(graph, moves_of_moves, view_of_view, product_of_flattened)
+    return rewrite(graph, moves_of_moves, view_of_view, product_of_flattened, table_of_table, pair_of_functions)
 
 
 def moves_of_moves(op: Op) -> Op | None:

@@ -7,7 +7,7 @@ address, lifetime or order shows as an error and not as a wrong number. The form
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -215,17 +215,13 @@ def _binary(machine: Interpreter, inst: lir.Add | lir.Sub | lir.Mul) -> None:
     a, b = machine.view(inst.a, inst.a_type), machine.view(inst.b, inst.b_type)
     qa, qb = Scaling(inst.a_scale, inst.a_zero), Scaling(inst.b_scale, inst.b_zero)
     qy = Scaling(inst.y_scale, inst.y_zero)
-    if inst.form is BinaryForm.SCALED:
-        scaled = arithmetic.add if isinstance(inst, lir.Add) else arithmetic.mul
-        y = scaled(a, b, qa, qb, qy, lo=inst.lo, hi=inst.hi)
-    else:
-        y = _REAL[type(inst)](a, b, qa, qb, qy, _type(inst.y_type), lo=inst.lo, hi=inst.hi)
+    scaled = inst.form is BinaryForm.SCALED
+    kind = _KINDS[type(inst)]
+    y = arithmetic.binary(kind, scaled, a, b, qa, qb, qy, _type(inst.y_type), lo=inst.lo, hi=inst.hi)
     machine.put(inst.y, y)
 
 
-_REAL: dict[type[Instruction], Callable[..., Array]] = {
-    lir.Add: arithmetic.float_add, lir.Sub: arithmetic.float_sub, lir.Mul: arithmetic.float_mul,
-}  # fmt: skip
+_KINDS: dict[type[Instruction], Literal["add", "sub", "mul"]] = {lir.Add: "add", lir.Sub: "sub", lir.Mul: "mul"}
 
 
 def _table(machine: Interpreter, inst: lir.Table) -> None:

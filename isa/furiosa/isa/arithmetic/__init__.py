@@ -4,7 +4,7 @@ Arrays are NHWC; storage is int8 or uint8 and keeps the model's dtype. The defin
 x86-64 kernels (AVX2 and later) on quantized graphs, bit for bit.
 """
 
-from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mul, float_sub, mul
+from furiosa.isa.arithmetic.elementwise import Scaling, add, binary, float_add, float_mul, float_sub, mul
 from furiosa.isa.arithmetic.float32 import fma
 from furiosa.isa.arithmetic.functions import batch_normalization
 from furiosa.isa.arithmetic.pooling import (
@@ -28,6 +28,7 @@ __all__ = [
     "affine_table",
     "average_pool",
     "batch_normalization",
+    "binary",
     "conv2d",
     "conv2d_accumulate",
     "dequantize",
