@@ -1,7 +1,9 @@
 // Kernels for AVX2: products of int16 pairs, which cannot saturate.
 #include <immintrin.h>
 
-#include "vectors.h"
+#include "avx2_depthwise.h"
+#include "avx2_pack.h"
+#include "loops.h"
 
 namespace furiosa {
 namespace {
@@ -31,13 +33,12 @@ void tile(const ConvPixels& t, int first) {
       }
     }
   }
+  const Pack pack(t.requantize);
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    for (int half = 0; half < 2 && 8 * half < t.channels; ++half) {
-      const Floats m = load<Floats>(t.multipliers + 8 * half);
-      const Bytes y = requantize(__builtin_convertvector(Ints(sum[p][half]), Floats) * m, t.requantize);
-      store(t.y[first + p] + t.y_offset + 8 * half, y, t.channels - 8 * half);
-    }
+    const bool two = t.channels > 8;
+    store(t.y[first + p] + t.y_offset,
+          two ? pack.bytes(sum[p][0], sum[p][1], t.multipliers) : pack.bytes(sum[p][0], t.multipliers), t.channels);
   }
 }
 
@@ -46,10 +47,37 @@ void conv_pixels(const ConvPixels& t) {
   each_tile(t.pixels, 6, [&](int first, int size) { tiles[size - 1](t, first); });
 }
 
-constexpr Kernels kKernels = make("avx2", {16, 2, true, false}, {kLanes, 1, true, false}, conv_pixels, depthwise_row);
+// Sixteen look-ups in 16 entries each; an index outside of a sixteenth gets bit 7, which gives zero.
+void shuffled_table(const uint8_t* x, uint8_t* y, int64_t n, const uint8_t* entries) {
+  __m256i parts[16];
+  for (int k = 0; k < 16; ++k) {
+    parts[k] = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(entries + 16 * k)));
+  }
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
+    __m256i found = _mm256_setzero_si256();
+    for (int k = 0; k < 16; ++k) {
+      const __m256i low = _mm256_xor_si256(index, _mm256_set1_epi8(int8_t(16 * k)));
+      const __m256i inside = _mm256_adds_epu8(low, _mm256_set1_epi8(0x70));
+      found = _mm256_or_si256(found, _mm256_shuffle_epi8(parts[k], inside));
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), found);
+  }
+  table(x + i, y + i, n - i, entries);
+}
+
+Kernels choose() {
+  Kernels kernels = make("avx2", {16, 2, true, 2}, {16, 2, true, 2}, conv_pixels, depthwise_row);
+  kernels.table = shuffled_table;
+  return kernels;
+}
 
 }  // namespace
 
-const Kernels& avx2_kernels() { return kKernels; }
+const Kernels& avx2_kernels() {
+  static const Kernels kernels = choose();
+  return kernels;
+}
 
 }  // namespace furiosa

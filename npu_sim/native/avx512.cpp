@@ -61,7 +61,7 @@ void conv_tiles(const ConvPixels& t) {
 void conv_pixels(const ConvPixels& t) { t.bounded ? conv_tiles<true>(t) : conv_tiles<false>(t); }
 
 Kernels choose() {
-  Kernels kernels = make("avx512", {64, 4, false, true}, {64, 4, false, true}, conv_pixels, depthwise_row);
+  Kernels kernels = make("avx512", {64, 4, false, 4}, {64, 4, false, 4}, conv_pixels, depthwise_row);
   kernels.scaled_add = wide_scaled_add;
   kernels.scaled_mul = wide_scaled_mul;
   kernels.real_add = wide_real_add;

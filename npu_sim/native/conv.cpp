@@ -67,7 +67,7 @@ class Plan {
  private:
   void pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
   void compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const;
-  void place(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const;
+  void point(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const;
   void block(ConvPixels& work, const Packed& packed, int index) const;
 
   Convolution inst_;
@@ -107,20 +107,25 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   return packed;
 }
 
-// Writes one channel's weights into its block. Those that are multiplied together are moved together where they lie so.
+// Writes one channel's weights of one segment: runs of `step` elements, `pitch` apart.
+template <class T>
+void place(const int8_t* weights, int64_t count, int64_t step, int64_t pitch, T* to) {
+  for (; count > 0; count -= step, to += pitch) {
+    for (int64_t e = 0; e < std::min(step, count); ++e) to[e] = *weights++;
+  }
+}
+
 void Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) const {
   const int64_t step = format_.step, pitch = format_.channels * step, segments = int64_t(offsets_.size());
-  if (!format_.wide && step == 4 && elements_ % 4 == 0) {
+  if (!format_.wide && step == 4 && elements_ % 4 == 0) {  // the common case, four at a time
     uint8_t* to = block + channel * step;
     for (int64_t k = 0; k < segments * steps_; ++k) std::memcpy(to + k * pitch, weights + 4 * k, 4);
     return;
   }
-  for (int64_t segment = 0; segment < segments; ++segment) {
-    for (int64_t e = 0; e < elements_; ++e) {
-      const int64_t at = (segment * steps_ + e / step) * pitch + channel * step + e % step;
-      if (format_.wide) reinterpret_cast<int16_t*>(block)[at] = *weights++;
-      else reinterpret_cast<int8_t*>(block)[at] = *weights++;
-    }
+  for (int64_t segment = 0; segment < segments; ++segment, weights += elements_) {
+    const int64_t at = segment * steps_ * pitch + channel * step;
+    if (format_.wide) place(weights, elements_, step, pitch, reinterpret_cast<int16_t*>(block) + at);
+    else place(weights, elements_, step, pitch, reinterpret_cast<int8_t*>(block) + at);
   }
 }
 
@@ -165,14 +170,14 @@ void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* stri
   work.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
   for (int first = begin; first < end; first += together) {
     for (int chunk = 0; chunk < chunks; ++chunk) {
-      place(work, strip, y, int(int64_t(pixels) * chunk / chunks), int(int64_t(pixels) * (chunk + 1) / chunks));
+      point(work, strip, y, int(int64_t(pixels) * chunk / chunks), int(int64_t(pixels) * (chunk + 1) / chunks));
       for (int index = first; index < first + together; ++index) block(work, packed, index);
     }
   }
 }
 
 // Points at the outputs `first` to `end` of a strip, counted row by row.
-void Plan::place(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const {
+void Plan::point(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const {
   const int columns = inst_.y.shape[2];
   const int64_t x_step = inst_.strides[1] * strip_.pixel_bytes(), row_step = inst_.strides[0] * strip_.row_bytes();
   work.pixels = end - first;

@@ -45,7 +45,7 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   Packed packed{slab.take<int8_t>(size_t(blocks * block_bytes)), slab.take<int32_t>(padded), slab.take<float>(padded),
                 true};
   for (int k = 0; k < channels; ++k) {
-    const int position = format_.lanes ? lane_order(k % width, 4) : k % width;
+    const int lanes = format_.lanes, position = lanes ? lane_order(k % width, width / (4 * lanes), lanes) : k % width;
     int8_t* block = packed.weights + k / width * block_bytes;
     int32_t sum = 0;
     for (int tap = 0; tap < taps(); ++tap) {

@@ -21,22 +21,23 @@ struct ConvFormat {
   int channels;  // of a block
   int step;      // elements of a dot product that are multiplied together
   bool wide;
-  bool lanes;  // blocks keep their channels as packing instructions want them
+  int lanes;   // of 128 bits in a vector, when blocks keep their channels as packing instructions want them; else 0
 
   int position(int channel, int channels) const;
 };
 
-// Where `vectors` (2 or 4) vectors of 16 sums keep a channel, so that packing instructions give bytes in order: each lane of
+// Where `vectors` vectors of 32-bit sums keep a channel, so that packing instructions give bytes in order: each lane of
 // 128 bits of each vector holds four channels.
-inline int lane_order(int channel, int vectors) {
-  return channel / 4 % vectors * 16 + channel / (4 * vectors) * 4 + channel % 4;
+inline int lane_order(int channel, int vectors, int lanes) {
+  return channel / 4 % vectors * (4 * lanes) + channel / (4 * vectors) * 4 + channel % 4;
 }
 
 // Where a block of so many channels keeps one of them: four vectors are packed together, else two, else one.
 inline int ConvFormat::position(int channel, int channels) const {
-  if (lanes && channels > 48) return lane_order(channel, 4);
-  if (lanes && channels > 16 && channel < 32) return lane_order(channel, 2);
-  return channel;
+  const int width = 4 * lanes;
+  if (lanes == 0 || channels <= width) return channel;
+  if (channels > 3 * width) return lane_order(channel, 4, lanes);
+  return channel < 2 * width ? lane_order(channel, 2, lanes) : channel;
 }
 
 // Some pixels by one block of channels.
@@ -64,7 +65,7 @@ struct DepthwiseFormat {
   int channels;  // of a block
   int rows;      // of the kernel that are multiplied together
   bool wide;     // activations come as in wide strips
-  bool lanes;    // a block keeps its channels in `lane_order` of four vectors
+  int lanes;     // a block keeps its channels in `lane_order` of vectors of so many lanes; 0: in order
 };
 
 // Consecutive pixels of one row, all channels, each channel on its own. Steps are in bytes.

@@ -54,7 +54,7 @@ void depthwise_row(const DepthwiseRow& row) {
   }
 }
 
-constexpr Kernels kKernels = make("portable", {1, 1, true, false}, {kBlock, 1, true, false}, conv_pixels, depthwise_row);
+constexpr Kernels kKernels = make("portable", {1, 1, true, 0}, {kBlock, 1, true, 0}, conv_pixels, depthwise_row);
 
 }  // namespace
 
