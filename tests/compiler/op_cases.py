@@ -445,3 +445,23 @@ def _(b: Builder) -> str:
 def _(b: Builder) -> str:
     x = b.op("Pad", b.qinput(1, 3, 6, 6), b.const([0, 0, 1, 1, 0, 0, 2, 2], np.int64))
     return b.q(conv(b, b.q(x), (4, 3, 3, 3)))
+
+
+def _resize(shape: Shape, scales: list[float], sizes: list[int] | None = None, **attributes: Any) -> Case:
+    """By scales, or by sizes where these are given."""
+
+    def build(b: Builder) -> str:
+        operands = ["", b.const(scales)] if sizes is None else ["", "", b.const(sizes, np.int64)]
+        return b.q(b.op("Resize", b.qinput(*shape), *operands, mode="nearest", **attributes))
+
+    return build
+
+
+_FLOOR = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+add("resize twice", _resize((1, 5, 6, 7), [1, 1, 2, 2], **_FLOOR))
+add("resize by sizes", _resize((2, 16, 4, 5), [], [2, 16, 12, 10], **_FLOOR))
+add("resize half pixels", _resize((1, 3, 5, 4), [1, 1, 3, 2]))
+add("resize channels", _resize((1, 3, 2, 4), [1, 2, 1, 3], **_FLOOR))
+add("resize to a half", _resize((1, 4, 8, 10), [1, 1, 0.5, 0.5], **_FLOOR))
+add("resize to a third", _resize((1, 4, 9, 6), [1, 1, 1 / 3, 0.5], [1, 4, 3, 3]))
+add("resize up and down", _resize((1, 4, 8, 5), [1, 1, 0.25, 2], **_FLOOR))

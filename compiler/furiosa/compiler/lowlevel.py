@@ -103,11 +103,12 @@ class Transpose(Attrs):
 #   global_average_pool (x)      (N, H, W, C) -> (N, 1, 1, C)
 #   table (x, table)             table is const u8 [1, 256] or [C, 256]
 #   softmax (x)                  over C
+#   expand (x)                   axes of one element repeated to the extent that the result has
 #   view (x)                     the same bytes with another shape
 KINDS = frozenset(
     f"npu.{kind}"
     for kind in (
         "conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "global_average_pool", "add_average_pool2d",
-        "add", "sub", "mul", "table", "softmax", "concat", "pad", "slice", "transpose", "view",
+        "add", "sub", "mul", "table", "softmax", "concat", "pad", "slice", "transpose", "expand", "view",
     )
 )  # fmt: skip

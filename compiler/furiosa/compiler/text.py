@@ -14,7 +14,7 @@ from furiosa.compiler.gir import records
 from furiosa.compiler.gir.records import Unreadable, bad_line
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, Reason, TensorType
 from furiosa.compiler.module import Module
-from furiosa.compiler.ops import conv, elementwise, functions, movement, normalization, pool
+from furiosa.compiler.ops import conv, elementwise, functions, movement, normalization, pool, resize
 from furiosa.isa import enf
 from furiosa.isa.dtypes import DType
 
@@ -68,6 +68,7 @@ class ModuleHead:
 _ATTRS = (
     Attrs, Affine, OnnxNode, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain, movement.Concat,
     movement.Pad, movement.Transpose, normalization.ChannelAffine, normalization.Softmax, pool.Pool, pool.GlobalPool,
+    resize.Resize,
 )  # fmt: skip
 _LOWLEVEL = (
     lowlevel.Conv, lowlevel.Pool, lowlevel.AddPool, lowlevel.Binary, lowlevel.Concat, lowlevel.Pad, lowlevel.Slice,

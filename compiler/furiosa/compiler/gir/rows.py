@@ -301,6 +301,11 @@ def _transpose(tile: Tile) -> tuple[Instruction, ...]:
     return (_copy(CopyKind.TRANSPOSE, tile.y, tile.x.address, (n, h, w, c)),)
 
 
+def _expand(tile: Tile) -> tuple[Instruction, ...]:
+    spread = _spread(tile.x, tile.y.shape)
+    return (_copy(CopyKind.EXPAND, tile.y, spread.address, spread.strides),)
+
+
 def _pad_reads(op: Op) -> tuple[Reads, ...]:
     attrs: Pad = op.attrs
     n, h, w, c = (Axis(i, extent, shift=attrs.before[i]) for i, extent in enumerate(four(op.inputs[0])))
@@ -342,6 +347,7 @@ ROWS: dict[str, Row] = {
     "npu.softmax": Row("NHW", _softmax_reads, _softmax),
     "npu.slice": Row("NHWC", _slice_reads, _slice, scattered=True),
     "npu.transpose": Row("NHWC", _transpose_reads, _transpose, scattered=True),
+    "npu.expand": Row("NHWC", _broadcast_reads, _expand),
     "npu.pad": Row("NHWC", _pad_reads, _pad),
 }  # fmt: skip
 """``npu.view`` and ``npu.concat`` are missing: they only say where tensors lie, see ``jobs``."""
