@@ -108,6 +108,8 @@ def _op(op: Op, x: list[Array]) -> Array:
         case "npu.pad":
             fill = np.uint8(a.value).view(x[0].dtype)
             return np.pad(x[0], list(zip(a.before, a.after)), constant_values=fill)
+        case "npu.expand":
+            return np.broadcast_to(x[0], op.type.shape)
         case "npu.slice":
             return x[0][tuple(slice(s, None, t) for s, t in zip(a.start, a.steps))][tuple(map(slice, op.type.shape))]
         case "npu.add" | "npu.sub" | "npu.mul":

@@ -125,6 +125,9 @@ class Net:
         n, h, w, c = (x.type.shape[i] for i in perm)
         return self._op("npu.transpose", (x,), Transpose(perm), (n, h, w, c))
 
+    def expand(self, x: Op, shape: Four) -> Op:
+        return self._op("npu.expand", (x,), Attrs(), shape)
+
     def view(self, x: Op, *shape: int) -> Op:
         n, h, w, c = shape
         return self._op("npu.view", (x,), Attrs(), (n, h, w, c))

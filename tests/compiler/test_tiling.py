@@ -45,6 +45,7 @@ CASES: dict[str, Callable[[Net], Op]] = {
     "softmax": lambda n: n.softmax(n.input(2, 10, 10, 16)),
     "pad": lambda n: n.pad(n.input(1, 9, 9, 4), (0, 3, 2, 1), (1, 4, 0, 2)),
     "slice": lambda n: n.slice(n.input(2, 12, 12, 8), (1, 2, 3, 1), (1, 2, 3, 2), (1, 5, 3, 3)),
+    "expand": lambda n: n.expand(n.input(2, 9, 1, 8), (2, 9, 5, 8)),
     "transpose": lambda n: n.transpose(n.input(2, 9, 10, 11), (2, 3, 0, 1)),
     "concat": lambda n: n.concat(1, n.input(1, 6, 9, 8), n.constant(1, 3, 9, 8)),
 }
