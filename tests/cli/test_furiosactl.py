@@ -176,7 +176,7 @@ def test_help_and_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["top"], "error: no such command 'top'\n\nhint: `furiosactl --help` shows what it accepts\n"),
+        (["summit"], "error: no such command 'summit'\n\nhint: `furiosactl --help` shows what it accepts\n"),
         (
             ["list", "--full"],
             "error: no such option '--full'\n\nhint: `furiosactl list --help` shows what it accepts\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
@@ -51,7 +52,8 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 Examples:
   furiosactl info --full          identity, firmware and sensors of every card
   furiosactl list --format json   cores and device files, for a program
-  furiosactl ps                   who uses which device""",
+  furiosactl ps                   who uses which device
+  furiosactl top                  how busy they are""",
 )
 @click.option(
     "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
@@ -108,6 +110,30 @@ def ps(style: str) -> str:
         cells = (user.file.name, "-" if user.pid is None else str(user.pid), user.command or "-")
         rows.append(Row(cells, {"dev_name": user.file.name, "pid": user.pid, "cmd": user.command}))
     return render(style, _PS, rows)
+
+
+@furiosactl.command(
+    epilog="""\b
+Examples:
+  furiosactl top
+  furiosactl top --interval 200
+  furiosactl top --count 10 --format json   ten intervals, one JSON object a line"""
+)
+@click.option(
+    "--interval", type=click.IntRange(min=1), default=1000, show_default=True, metavar="MS", help="Milliseconds."
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N intervals.  [default: Ctrl+C]")
+@click.option("--format", "style", type=click.Choice(("table", "json", "csv")), default="table", show_default=True,
+              help="How to print; everything but the table is for programs.")  # fmt: skip
+def top(interval: int, count: int | None, style: str) -> None:
+    """Show how busy every device in use is, once an interval.
+
+    NPU(%) is modelled time over the time that passed, Comp(%) and I/O(%) are shares of the modelled time.
+    """
+    from furiosa.cli.top import stream
+
+    with suppress(KeyboardInterrupt):  # the documented way to stop it
+        stream(style, interval, count, emit)
 
 
 def main() -> int:
