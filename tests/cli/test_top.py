@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from furiosa.cli.top import Load, stamp
-from furiosa.npu_sim.devices import Counters, open_devices
+from furiosa.cli.top import stamp
+from furiosa.npu_sim.devices import Counters, Load, open_devices
 
 RUN = "import sys; from furiosa.cli.furiosactl import main; sys.exit(main())"
 HEAD = [

@@ -1,6 +1,6 @@
 """Simulated devices: which cards a host has, who uses which PE, and the opening of PEs. There is no daemon."""
 
-from furiosa.npu_sim.devices.counters import Counters
+from furiosa.npu_sim.devices.counters import Counters, Load
 from furiosa.npu_sim.devices.device import DEFAULT_SPECIFICATION, OpenDevice, open_devices, read_counters
 from furiosa.npu_sim.devices.host import Card, DeviceFile, cards
 from furiosa.npu_sim.devices.usage import Occupant, occupants
@@ -10,6 +10,7 @@ __all__ = [
     "Card",
     "Counters",
     "DeviceFile",
+    "Load",
     "Occupant",
     "OpenDevice",
     "cards",

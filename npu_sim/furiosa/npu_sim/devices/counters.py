@@ -33,6 +33,30 @@ class Counters:
     io_cycles: int
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a device was between two readings of its counters, as shares from 0 to 1.
+
+    ``npu`` is the modelled time in which programs ran over the time that passed, at most 1: without
+    FURIOSA_SIM_PACE=realtime a simulated device may do in a second more or less than a card does. ``compute`` and
+    ``io`` are shares of the modelled time; both are 0 when nothing ran.
+    """
+
+    npu: float
+    compute: float
+    io: float
+
+    @classmethod
+    def between(cls, before: Counters, after: Counters, clock_hz: int) -> Load:
+        """The load from two readings."""
+        task = after.task_cycles - before.task_cycles
+        elapsed = (after.time_ns - before.time_ns) * clock_hz / 1e9
+        if task <= 0 or elapsed <= 0:
+            return cls(0.0, 0.0, 0.0)
+        compute = min(1.0, (after.compute_cycles - before.compute_cycles) / task)
+        return cls(min(1.0, task / elapsed), compute, 1.0 - compute)
+
+
 def read(path: Path) -> Counters:
     """The counters in a page; all zero when the PE was never opened. Raises OSError when the page cannot be read."""
     try:
