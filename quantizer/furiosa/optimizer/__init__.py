@@ -1,0 +1,5 @@
+"""Rewrites of float models that make them fit the NPU better and change no result."""
+
+from furiosa.optimizer.optimize import optimize_model
+
+__all__ = ["optimize_model"]

@@ -1,0 +1,1 @@
+"""Models of other frameworks, one module each, where SDK programs look for them."""

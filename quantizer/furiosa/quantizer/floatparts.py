@@ -1,0 +1,64 @@
+"""Functions that exporters write as many small nodes: node by node in int8, little of their accuracy would be left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx import NodeProto
+
+from furiosa.quantizer.graph import FloatGraph
+
+_MEAN = ("ReduceMean", "GlobalAveragePool")
+_DEVIATION = (("Sqrt",), ("Add",), _MEAN, ("Pow", "Mul"), ("Sub",))
+
+
+def float_parts(graph: FloatGraph) -> set[str]:
+    """The names of the nodes of every layer normalization and every Gelu that is written out."""
+    parts = {"Div": _layer_norm, "Erf": _gelu}
+    starts = ((node, parts.get(node.op_type)) for node in graph.nodes if not node.domain)
+    return {node.name for start, part in starts if part is not None for node in part(graph, start)}
+
+
+def _layer_norm(graph: FloatGraph, divide: NodeProto) -> Iterator[NodeProto]:
+    """d / sqrt(mean(d ** 2) + epsilon) with d = x - mean(x), and the constant factor and offset behind it"""
+    row, name = [divide], divide.input[1]
+    for kinds in _DEVIATION:
+        node = graph.producers.get(name)
+        if node is None or node.op_type not in kinds:
+            return
+        row.append(node)
+        name = next((name for name in node.input if name not in graph.constants), "")
+    difference = row[-1]
+    if divide.input[0] != difference.output[0]:
+        return
+    yield from row
+    yield from (node for name in difference.input if (node := graph.producers.get(name)) and node.op_type in _MEAN)
+    yield from (node for node in _behind(graph, divide, "Mul", "Add") if _has_constant(graph, node))
+
+
+def _gelu(graph: FloatGraph, erf: NodeProto) -> Iterator[NodeProto]:
+    """x * (1 + erf(x / sqrt(2))) / 2, halved at the end, or before at one of the factors"""
+    argument, row = graph.producers.get(erf.input[0]), list(_behind(graph, erf, "Add", "Mul", "Mul"))
+    scaled = argument is not None and argument.op_type in ("Mul", "Div") and _has_constant(graph, argument)
+    if argument is None or not scaled or len(row) < 2 or not _has_constant(graph, row[0]):
+        return
+    yield from (argument, erf, *row[:2])
+    yield from (node for node in row[2:] if _has_constant(graph, node))
+    for name in row[1].input:
+        half = graph.producers.get(name)
+        if half is not None and half.op_type == "Mul" and graph.only_reader(name) and _has_constant(graph, half):
+            yield half
+
+
+def _behind(graph: FloatGraph, node: NodeProto, *kinds: str) -> Iterator[NodeProto]:
+    """The nodes that read the result one after the other, alone, as long as they are of these kinds."""
+    for kind in kinds:
+        reader = graph.only_reader(node.output[0])
+        if reader is None or reader.op_type != kind:
+            return
+        yield reader
+        node = reader
+
+
+def _has_constant(graph: FloatGraph, node: NodeProto) -> bool:
+    return any(name in graph.constants for name in node.input)

@@ -1,0 +1,442 @@
+"""The Calibrator: which tensors it watches, what it finds, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper, parser
+
+from furiosa.isa.errors import FuriosaError, ModelError, OptionError, UnsupportedError
+from furiosa.quantizer.calibration import CalibrationMethod, Calibrator
+from furiosa.quantizer.floatmodel import load_float_model
+
+Array = NDArray[Any]
+M = CalibrationMethod
+RNG = np.random.default_rng(3)
+
+BRANCHES = """
+<ir_version: 8, opset_import: ["": {opset}]>
+branches (float[1, 3, 16, 16] image) => (float[1, 10] logits) {{
+  stem = Conv <pads = [1, 1, 1, 1]> (image, w1, b1)
+  norm = BatchNormalization (stem, gamma, beta, mean, var)
+  left = Relu (norm)
+  right = Sigmoid (norm)
+  joined = Concat <axis = 1> (left, right)
+  pooled = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (joined)
+  plain = Conv (pooled, w2)
+  clipped = Relu (plain)
+  average = GlobalAveragePool (clipped)
+  flat = Flatten (average)
+  logits = Gemm <transB = 1> (flat, w3, b3)
+}}
+"""
+TENSORS = [
+    "image",
+    "stem",
+    "norm",
+    "left",
+    "right",
+    "joined",
+    "pooled",
+    "plain",
+    "clipped",
+    "average",
+    "flat",
+    "logits",
+]
+
+
+def constants(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> onnx.ModelProto:
+    rng = np.random.default_rng(0)
+    for name, shape in shapes.items():
+        value = np.abs(rng.normal(size=shape)) + 0.1 if name == "var" else rng.normal(size=shape)
+        model.graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
+    return model
+
+
+def branches(opset: int = 13) -> onnx.ModelProto:
+    shapes: dict[str, tuple[int, ...]] = {
+        "w1": (8, 3, 3, 3),
+        "b1": (8,),
+        "w2": (4, 16, 1, 1),
+        "w3": (10, 4),
+        "b3": (10,),
+    }
+    shapes |= dict.fromkeys(("gamma", "beta", "mean", "var"), (8,))
+    return constants(parser.parse_model(BRANCHES.format(opset=opset)), shapes)
+
+
+def images(count: int) -> list[list[Array]]:
+    return [[RNG.normal(size=(1, 3, 16, 16)).astype(np.float32)] for _ in range(count)]
+
+
+def calibrated(model: onnx.ModelProto | bytes, samples: Iterable[Sequence[Array]],
+               method: M = M.MIN_MAX_ASYM) -> dict[str, tuple[float, float]]:  # fmt: skip
+    calibrator = Calibrator(model, method)
+    calibrator.collect_data(samples)
+    return calibrator.compute_range()
+
+
+def every_tensor(model: onnx.ModelProto, samples: Iterable[Sequence[Array]]) -> dict[str, Array]:
+    """The values of all tensors for all samples, from ONNX Runtime without optimizations."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    have = {value.name for value in model.graph.output}
+    names = [name for node in model.graph.node for name in node.output if name not in have]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(shown.SerializeToString(), options)
+    found: dict[str, list[Array]] = {}
+    for sample in samples:
+        feed = {value.name: array for value, array in zip(session.get_inputs(), sample)}
+        results = dict(zip((value.name for value in session.get_outputs()), session.run(None, feed)))
+        for name, array in {**feed, **results}.items():
+            found.setdefault(name, []).append(array)
+    return {name: np.concatenate([np.ravel(a) for a in arrays]) for name, arrays in found.items()}
+
+
+@pytest.mark.parametrize("opset", [12, 13, 17, 21])
+def test_min_max_is_what_onnxruntime_sees(opset: int) -> None:
+    model, samples = branches(opset), images(4)
+    ranges = calibrated(model, samples)
+    assert list(ranges) == TENSORS
+    values = every_tensor(model, samples)
+    for name, (low, high) in ranges.items():
+        expected = float(values[name].min()), float(values[name].max())
+        assert (low, high) == pytest.approx(expected, abs=1e-5 * float(np.abs(values[name]).max())), name
+
+
+@pytest.mark.parametrize("method", M)
+def test_every_method_gives_every_tensor_a_range(method: M) -> None:
+    samples = images(3)
+    ranges, extremes = calibrated(branches(), samples, method), calibrated(branches(), samples)
+    assert list(ranges) == TENSORS
+    for name, (low, high) in ranges.items():
+        assert [type(end) for end in (low, high)] == [float, float]
+        assert low <= high and math.isfinite(low) and math.isfinite(high), name
+        if method.symmetric:
+            assert low == (0 if extremes[name][0] >= 0 else -high), name
+
+
+@pytest.mark.parametrize("method", [M.MIN_MAX_ASYM, M.PERCENTILE_ASYM, M.MSE_SYM, M.ENTROPY_ASYM])
+def test_order_and_calls_do_not_matter(method: M) -> None:
+    samples = images(6)
+    expected = calibrated(branches(), samples, method)
+    assert calibrated(branches(), reversed(samples), method) == expected
+    calibrator = Calibrator(branches(), method)
+    for sample in samples:
+        calibrator.collect_data([sample])
+    assert calibrator.compute_range() == expected
+    assert calibrator.compute_range() == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, 64])
+def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    samples = images(2)
+    expected = calibrated(branches(), samples, M.MSE_ASYM)
+    calibrator = Calibrator(branches(), M.MSE_ASYM)
+    monkeypatch.setattr("furiosa.quantizer.calibration.threads", lambda: threads)
+    calibrator.collect_data(samples)
+    assert calibrator.compute_range() == expected
+
+
+def test_data_may_follow_a_range() -> None:
+    samples = images(2)
+    calibrator = Calibrator(branches(), M.MSE_ASYM)
+    calibrator.collect_data(samples[:1])
+    calibrator.compute_range()
+    calibrator.collect_data(samples[1:])
+    assert calibrator.compute_range() == calibrated(branches(), samples, M.MSE_ASYM)
+
+
+def test_derived_tensors_have_the_ranges_of_their_own_values() -> None:
+    """A Relu's range follows from its operand's counts; as an output it is looked at itself."""
+    model, shown = branches(), branches()
+    for name in ("left", "clipped", "flat"):
+        shown.graph.output.append(onnx.ValueInfoProto(name=name))
+    samples = images(3)
+    for method in (M.MIN_MAX_SYM, M.PERCENTILE_SYM, M.MSE_ASYM):
+        derived, direct = calibrated(model, samples, method), calibrated(shown, samples, method)
+        for name in ("left", "clipped", "flat"):
+            assert derived[name] == pytest.approx(direct[name], rel=1e-3), (method, name)
+
+
+def test_outputs_are_returned_and_collected() -> None:
+    model, samples = branches(), images(3)
+    calibrator = Calibrator(model, M.MIN_MAX_ASYM)
+    outputs = calibrator._collect_data_and_return_outputs(samples)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert len(outputs) == 3
+    for (found,), (image,) in zip(outputs, samples):
+        np.testing.assert_allclose(found, session.run(None, {"image": image})[0], rtol=1e-4, atol=1e-5)
+    assert calibrator.compute_range() == calibrated(model, samples)
+
+
+def test_bytes_and_model_are_the_same_and_stay_as_they_are() -> None:
+    model, samples = branches(), images(1)
+    before = model.SerializeToString(deterministic=True)
+    assert calibrated(model, samples) == calibrated(before, samples)
+    assert model.SerializeToString(deterministic=True) == before
+
+
+MIXED = """
+<ir_version: 8, opset_import: ["": 13]>
+mixed (float[N, 2, 3] a, float16[2, 3] half, int64[1] index, float[4] unused, float through)
+  => (float[N, 2, 3] sum, float through, int64[K] shape, float[N, 6] negated, float[2] constant)
+  <float[2] constant = {1, -7}, int64[2] rows = {-1, 6}> {
+  wide = Cast <to = 1> (half)
+  sum = Add (a, wide)
+  half2 = Add (half, half)
+  shape = Shape (a)
+  weight = Neg (constant)
+  taken = Gather <axis = 1> (sum, index)
+  flat = Reshape (sum, rows)
+  negated = Neg (flat)
+  scaled = Mul (taken, through)
+}
+"""
+
+
+def test_tensors_of_all_kinds() -> None:
+    model = parser.parse_model(MIXED)
+    half, index = np.array([[1, 2, 3], [-1, -2, -3]], np.float16), np.array([1])
+    samples = [[np.full((n, 2, 3), n, np.float32), half, index, np.ones(4, np.float32), np.array(2, np.float32)]
+               for n in (1, 5)]  # fmt: skip
+    assert calibrated(model, samples) == {
+        "a": (1, 5), "unused": (1, 1), "through": (2, 2), "wide": (-3, 3), "sum": (-2, 8), "taken": (-2, 4),
+        "flat": (-2, 8), "negated": (-8, 2), "scaled": (-4, 8), "constant": (-7, 1),
+    }  # fmt: skip
+    outputs = Calibrator(model, M.MIN_MAX_ASYM)._collect_data_and_return_outputs(samples[1:])
+    assert [np.shape(value) for value in outputs[0]] == [(5, 2, 3), (), (3,), (5, 6), (2,)]
+    assert outputs[0][1] == 2 and not np.shares_memory(outputs[0][1], samples[1][4])
+
+
+def test_initializers_are_no_inputs_to_feed() -> None:
+    model = branches()
+    model.graph.input.extend(
+        helper.make_tensor_value_info(t.name, TensorProto.FLOAT, t.dims) for t in model.graph.initializer
+    )
+    samples = images(1)
+    ranges = calibrated(model, samples)
+    assert list(ranges) == TENSORS
+    for name, found in calibrated(branches(), samples).items():
+        assert ranges[name] == pytest.approx(found, rel=1e-4, abs=1e-4), name
+
+
+def test_functions_are_inlined() -> None:
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 13, "own": 1]> g (float[2] x) => (float[2] y) { y = own.Double (x) }
+        <opset_import: ["": 13], domain: "own"> Double (a) => (b) { c = Add (a, a) b = Identity (c) }
+    """)
+    x = np.array([1, -3], np.float32)
+    for form in (model, model.SerializeToString()):
+        ranges = calibrated(form, [[x]])
+        assert (ranges["x"], ranges["y"]) == ((-3, 1), (-6, 2))
+    assert not load_float_model(model).functions
+
+
+def test_infinite_intermediates_are_left_out() -> None:
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 13]> g (float[3] x) => (float[3] y) {
+          logs = Log (x)  y = Exp (logs)
+        }
+    """)
+    ranges = calibrated(model, [[np.array([0, 1, math.e], np.float32)]], M.PERCENTILE_ASYM)
+    assert ranges["logs"] == pytest.approx((0, 1))
+    assert ranges["y"] == pytest.approx((0, math.e))
+
+
+def test_memory_does_not_grow_with_the_data() -> None:
+    calibrator = Calibrator(branches(), M.ENTROPY_ASYM)
+    calibrator.collect_data(images(5))
+    tracemalloc.start()
+    try:
+        calibrator.collect_data(images(1) * 5)
+        before = tracemalloc.get_traced_memory()[0]
+        calibrator.collect_data(images(1) * 50)
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("terminal", "verbose"), [(True, True), (True, False), (False, True)])
+def test_progress_is_for_terminals(monkeypatch: pytest.MonkeyPatch, terminal: bool, verbose: bool) -> None:
+    calibrator = Calibrator(branches(), M.MIN_MAX_ASYM)
+    calibrator.collect_data(images(1))
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert list(calibrator.compute_range(verbose=verbose)) == TENSORS
+    assert (f"/{len(TENSORS)}" in stream.getvalue()) == (terminal and verbose)
+
+
+def test_ranges_need_data() -> None:
+    with pytest.raises(RuntimeError, match=r"^collect_data must be called before compute_range$"):
+        Calibrator(branches(), M.MSE_ASYM).compute_range()
+
+
+IMAGE = np.zeros((1, 3, 16, 16), np.float32)
+
+
+def spoilt(value: float) -> Array:
+    image = IMAGE.copy()
+    image[0, 1, 2, 3] = value
+    return image
+
+
+BAD_DATA: dict[str, tuple[Callable[[], Any], str]] = {
+    "a bare array": (lambda: IMAGE, "iterable of samples, not `ndarray`"),
+    "a dictionary": (lambda: {"image": IMAGE}, "iterable of samples, not `dict`"),
+    "a number": (lambda: 3, "iterable of samples, not `int`"),
+    "arrays instead of samples": (lambda: [IMAGE], "sequence of arrays, not `ndarray`"),
+    "a sample by name": (lambda: [{"image": IMAGE}], "sequence of arrays, not `dict`"),
+    "nothing": (lambda: [], "the dataset is empty"),
+    "no array": (lambda: [[]], "1 arrays, for `image`, and this one 0"),
+    "two arrays": (lambda: [[IMAGE, IMAGE]], "1 arrays, for `image`, and this one 2"),
+    "a list of numbers": (lambda: [[[1, 2]]], "input `image` takes an array, and it is given a `list`"),
+    "float64": (lambda: [[IMAGE.astype(np.float64)]], "`image` takes float32, and its array is float64"),
+    "uint8": (lambda: [[IMAGE.astype(np.uint8)]], "`image` takes float32, and its array is uint8"),
+    "another size": (lambda: [[IMAGE[:, :, 1:]]], r"shape \(1, 3, 16, 16\), and its array \(1, 3, 15, 16\)"),
+    "no batch axis": (lambda: [[IMAGE[0]]], r"shape \(1, 3, 16, 16\), and its array \(3, 16, 16\)"),
+    "NaN": (lambda: [[spoilt(math.nan)]], "input `image` has NaN"),
+    "Inf": (lambda: [[spoilt(-math.inf)]], "input `image` has Inf"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_data_that_do_not_fit(case: str) -> None:
+    make, message = BAD_DATA[case]
+    calibrator = Calibrator(branches(), M.MSE_ASYM)
+    with pytest.raises(OptionError, match=message) as caught:
+        calibrator.collect_data(make())
+    assert caught.value.hint
+    with pytest.raises(RuntimeError):
+        calibrator.compute_range()
+
+
+def test_the_sample_is_named_and_those_before_it_count() -> None:
+    good = images(2)
+    calibrator = Calibrator(branches(), M.MSE_ASYM)
+    with pytest.raises(OptionError) as caught:
+        calibrator.collect_data([*good, [spoilt(math.nan)]])
+    assert caught.value.where == "sample 2 of the dataset"
+    assert calibrator.compute_range() == calibrated(branches(), good, M.MSE_ASYM)
+
+
+def test_nan_inside_names_the_tensor_and_leaves_no_trace() -> None:
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 13]> g (float[2] x) => (float[2] y) {
+          double = Add (x, x)  [root] broken = Sqrt (double)  y = Neg (broken)
+        }
+    """)
+    calibrator = Calibrator(model, M.MSE_ASYM)
+    calibrator.collect_data([[np.array([1, 4], np.float32)]])
+    before = calibrator.compute_range()
+    with pytest.raises(ModelError, match="NaN in tensor `broken`") as caught:
+        calibrator.collect_data([[np.array([-100, 400], np.float32)]])
+    assert caught.value.where == "sample 0 of the dataset, node `root` (Sqrt)"
+    assert calibrator.compute_range() == before
+
+
+def test_open_sizes_that_the_model_cannot_take() -> None:
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 13]> g (float[N] x, float[K] y) => (float[M] z) { z = Add (x, y) }
+    """)
+    with pytest.raises(ModelError, match="ONNX Runtime cannot run the model") as caught:
+        calibrated(model, [[np.ones(2, np.float32), np.ones(3, np.float32)]])
+    assert caught.value.where == "sample 0 of the dataset"
+
+
+def text(body: str, imports: str = '"": 13') -> onnx.ModelProto:
+    return parser.parse_model(f"<ir_version: 8, opset_import: [{imports}]> g {body}")
+
+
+QUANTIZED = (
+    "(float[2] x, float s, int8 z) => (int8[2] y) { y = QuantizeLinear (x, s, z) }",
+    "(int8[2] x, float s, int8 z) => (float[2] y) { y = DequantizeLinear (x, s, z) }",
+    "(float[2] x) => (uint8[2] y, float s, uint8 z) { y, s, z = DynamicQuantizeLinear (x) }",
+    "(int8[2, 2] x, int8[2, 2] w) => (int32[2, 2] y) { y = MatMulInteger (x, w) }",
+    """(float[2] x, bool c) => (float[2] y) {
+         y = If (c) <then_branch = t () => (float[2] a) { q, s, z = DynamicQuantizeLinear (x)  a = Neg (x) },
+                     else_branch = e () => (float[2] b) { b = Neg (x) }> }""",
+)
+
+
+@pytest.mark.parametrize("body", QUANTIZED)
+def test_quantized_models_are_refused(body: str) -> None:
+    model = text(body)
+    for load in (load_float_model, lambda model: Calibrator(model, M.MIN_MAX_ASYM)):
+        with pytest.raises(ModelError, match="quantized already: it has a `") as caught:
+            load(model)
+        assert caught.value.where and caught.value.hint
+
+
+def test_quantized_contributed_operators_are_refused() -> None:
+    node = helper.make_node("QLinearAdd", ["a", "s", "z", "b", "s", "z", "s", "z"], ["y"], domain="com.microsoft")
+    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("a", TensorProto.UINT8, [2])],
+                              [helper.make_tensor_value_info("y", TensorProto.UINT8, [2])])  # fmt: skip
+    imports = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    with pytest.raises(ModelError, match="it has a `QLinearAdd`"):
+        load_float_model(helper.make_model(graph, opset_imports=imports))
+
+
+BAD_MODELS: dict[str, tuple[Any, type[FuriosaError], str]] = {
+    "a path": ("model.onnx", OptionError, "bytes or an `onnx.ModelProto`, not `str`"),
+    "nothing": (b"", ModelError, "empty"),
+    "other bytes": (b"\x89PNG\r\n\x1a\n" * 10, ModelError, "not an ONNX model"),
+    "integers": (text("(int64[2] x) => (int64[2] y) { y = Neg (x) }"), ModelError, "no tensor of the model is float32"),
+    "unknown operator": (text("(float[2] x) => (float[2] y) { y = Frobnicate (x) }"), UnsupportedError, "Frobnicate"),
+    "types that clash": (text("(float[2] x, int64[2] i) => (float[2] y) { y = Add (x, i) }"), ModelError,
+                         "ONNX Runtime cannot open the model"),
+    "a sequence": (text("(seq(float[2]) x) => (float[N] y) { y = ConcatFromSequence <axis = 0> (x) }"),
+                   UnsupportedError, "input `x` is no tensor"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_MODELS)
+def test_models_that_are_refused(case: str) -> None:
+    model, error, message = BAD_MODELS[case]
+    with pytest.raises(error, match=message) as caught:
+        Calibrator(model, M.MIN_MAX_ASYM)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("percentage", [0, -1, 100.5, math.nan])
+def test_percentages_out_of_range(percentage: float) -> None:
+    with pytest.raises(OptionError, match="the percentage is"):
+        Calibrator(branches(), M.PERCENTILE_ASYM, percentage=percentage)
+
+
+def test_percentage_is_used() -> None:
+    samples = images(3)
+    ends = []
+    for percentage in (90, 99, 100):
+        calibrator = Calibrator(branches(), M.PERCENTILE_ASYM, percentage=percentage)
+        calibrator.collect_data(samples)
+        ends.append(calibrator.compute_range()["stem"][1])
+    assert ends == sorted(set(ends))
+    assert ends[-1] == calibrated(branches(), samples)["stem"][1]
+
+
+def test_methods_by_number() -> None:
+    samples = images(1)
+    assert calibrated(branches(), samples, 4) == calibrated(branches(), samples, M.PERCENTILE_ASYM)
+    for method in (10, -1, "entropy", None):
+        with pytest.raises(OptionError, match="no calibration method") as caught:
+            Calibrator(branches(), method)
+        assert "MSE_ASYM" in (caught.value.hint or "")
