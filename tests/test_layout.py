@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("isa", "npu_sim", "compiler", "runtime", "furiosa_cli")
+ROOMS = ("isa", "npu_sim", "compiler", "quantizer", "runtime", "server", "furiosa_cli")
 MOST_LINES = 500
 
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
