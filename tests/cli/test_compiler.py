@@ -183,7 +183,7 @@ def test_other_outputs_at_every_layer(layer: str, run: Run) -> None:
 def test_layers_that_a_source_is_past(run: Run) -> None:
     """An LIR has no memory plan and no graph any more: said in one message, and nothing is written."""
     Path("in").write_bytes(compile_model(tiny(), target_ir="lir").data)
-    for option, layer in (("--analyze-memory", "gir"), ("--dot-graph", "ldfg")):
+    for option, layer in (("--analyze-memory", "gir"), ("--dot-graph", "cdfg")):
         status, out, err = run("in", "-q", option, "other")
         assert (status, out, files("in")) == (2, "", set())
         assert err.startswith(
