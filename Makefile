@@ -10,7 +10,7 @@ NATIVE := npu_sim/CMakeLists.txt $(wildcard npu_sim/native/*.cpp npu_sim/native/
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check dev bench wheel clean format lint types imports wheel-check
+.PHONY: help demo test check dev bench sanitize wheel clean format lint types imports wheel-check
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -28,6 +28,9 @@ dev: $(READY) ## set up .venv: editable install with the development tools
 
 bench: $(READY) ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py
+
+sanitize: $(READY) ## test the native kernels under AddressSanitizer and UBSan
+	@.ci/sanitize $(BIN)/python
 
 wheel: $(READY) ## build the wheel into dist
 	@rm -rf dist

@@ -25,7 +25,7 @@ import sys, time
 start = time.perf_counter()
 from furiosa.compiler import compile_model
 ready = time.perf_counter()
-compile_model(sys.argv[1])
+compile_model(sys.argv[1], cache_enabled=False)
 print(ready - start, time.perf_counter() - ready)
 """
 PEER = """

@@ -1,149 +1,183 @@
-"""How long an inference takes on the simulated NPU, against ONNX Runtime on the same file, and how long loading takes.
+"""How long an inference takes on the simulated NPU, against ONNX Runtime and OpenVINO on the same file.
 
     python benchmarks/inference.py [--networks digits,resnet50] [--threads 1,2] [--kernels avx512] [--rounds 8] [--json]
 
-All contenders live in one process and take turns: a pause, in which ONNX Runtime's threads stop spinning, one run that
-warms the caches up, then the measured runs. Outputs are compared: a fast wrong answer is not a result.
+All contenders live in one process, on as many processors as they have threads, and take turns: a pause, in which the
+threads of others stop spinning, one run that warms the caches up, then the measured runs. Outputs are compared with
+ONNX Runtime's: a fast wrong answer is not a result.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
 
-from furiosa.compiler import compile_model
-from furiosa.npu_sim.kernels import REFERENCE, available
-from furiosa.runtime.sync import Runtime
-from networks import NAMES, quantized, random_inputs
-from report import arguments, column, emit, names, spread, spread_columns
-from timing import alternate
+import claims
+from engines import ONNXRUNTIME, PEERS, Array, Inference, installed, load
+from furiosa.npu_sim.kernels import REFERENCE, available, native
+from networks import NAMES
+from report import Column, arguments, column, emit, names, numbers, progress, spread, spread_columns
+from subjects import Subject, subject
+from timing import Times, alternate, cores, pin, usable
 
-PEER = "onnxruntime"
-DEVICE = "warboy(2)*1"
-TARGET = "warboy-2pe"
 LOADS = 3
+PEAKS = 5
 PAUSE = 0.02
 BLOCK_SECONDS = 0.25
-MOST_IN_BLOCK = 20
+MOST_IN_BLOCK = 200
 
-Array = NDArray[Any]
-Inference = Callable[[], list[Array]]
+Row = dict[str, Any]
+Peaks = dict[str, tuple[float, ...]]
 
 
 class Contender:
-    """A loaded network: who runs it, on how many threads, what loading took, and the outputs of one inference."""
+    """A network that an engine runs on a number of threads."""
 
-    def __init__(self, engine: str, threads: int, load: Callable[[], Inference]) -> None:
-        """Load it `LOADS` times; the last one is measured and the median of the times is kept."""
-        self.engine, self.threads = engine, threads
-        seconds = []
-        for _ in range(LOADS):
-            start = time.perf_counter()
-            self._infer = load()
-            seconds.append(time.perf_counter() - start)
-        self.load_seconds = statistics.median(seconds)
-        self.outputs = self._infer()
+    def __init__(self, engine: str, threads: int, network: Subject) -> None:
+        self.engine, self.threads, self._network = engine, threads, network
+        self._infer: Inference | None = None
 
     @property
     def key(self) -> str:
         return f"{self.engine} {self.threads}"
 
+    def load(self) -> list[float]:
+        """The seconds of loading; what was loaded before is dropped first."""
+        pin(cores(self.threads))
+        self._infer = None
+        start = time.perf_counter()
+        self._infer = load(self.engine, self._network.file(self.engine), self.threads, self._network.inputs)
+        return [time.perf_counter() - start]
+
+    def outputs(self) -> list[Array]:
+        """Of one inference."""
+        assert self._infer is not None
+        return [output.copy() for output in self._infer()]
+
     def block(self) -> list[float]:
         """Seconds of a few inferences in a row."""
+        pin(cores(self.threads))
         time.sleep(PAUSE)
         warm = self._timed()
         return [self._timed() for _ in range(max(1, min(MOST_IN_BLOCK, int(BLOCK_SECONDS / warm))))]
 
     def _timed(self) -> float:
+        assert self._infer is not None
         start = time.perf_counter()
         self._infer()
         return time.perf_counter() - start
 
 
-def load_peer(model: Path, inputs: dict[str, Array], threads: int) -> Inference:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, inputs)
-
-
-def load_ours(runtime: Runtime, enf: Path, inputs: dict[str, Array], kernels: str, threads: int) -> Inference:
-    os.environ["FURIOSA_SIM_KERNELS"], os.environ["FURIOSA_SIM_THREADS"] = kernels, str(threads)
-    runner = runtime.create_runner(enf)
-    tensors = list(inputs.values())
-    return lambda: runner.run(tensors)
-
-
-def contenders(runtime: Runtime, model: Path, enf: Path, kernels: list[str], threads: list[int]) -> list[Contender]:
-    """ONNX Runtime and every one of our ``kernels``, on each number of threads."""
-    inputs: dict[str, Array] = {**random_inputs(model)}
-    made = []
-    for count in threads:
-        made.append(Contender(PEER, count, partial(load_peer, model, inputs, count)))
-        made += [Contender(name, count, partial(load_ours, runtime, enf, inputs, name, count)) for name in kernels]
-    return made
-
-
-def measure(name: str, model: Path, kernels: list[str], threads: list[int], rounds: int) -> list[dict[str, Any]]:
-    """One row for every contender: load time, run time, ratio to ONNX Runtime on as many threads, equal outputs."""
-    with tempfile.TemporaryDirectory() as folder, Runtime(DEVICE) as runtime:
-        enf = Path(folder, "model.enf")
-        enf.write_bytes(compile_model(model, TARGET).enf)
-        made = contenders(runtime, model, enf, kernels, threads)
-        times = alternate({each.key: each.block for each in made}, rounds)
-    peers = {each.threads: each for each in made if each.engine == PEER}
-    return [
+def measure(network: Subject, engines: Sequence[str], threads: Sequence[int], rounds: int) -> tuple[list[Row], Peaks]:
+    """One row for every engine on every number of threads, and the peaks of our kernels meanwhile."""
+    # Most threads first: OpenVINO keeps for good how many processors it finds when it is first used.
+    made = [Contender(engine, count, network) for count in sorted(threads, reverse=True) for engine in engines]
+    loads = alternate({each.key: each.load for each in made}, LOADS)
+    kernels = [engine for engine in engines if engine not in (*PEERS, REFERENCE)]
+    taking_turns = {each.key: each.block for each in made} | {name: partial(_peak, name) for name in kernels}
+    times = alternate(taking_turns, rounds)
+    expected = {each.threads: each.outputs() for each in made if each.engine == ONNXRUNTIME}
+    made.sort(key=lambda each: each.threads)
+    rows = [
         {
-            "network": name,
-            "threads": each.threads,
-            "engine": each.engine,
-            "load_ms": each.load_seconds * 1e3,
-            **spread(times[each.key]),
-            "ratio": times[each.key].median / times[peers[each.threads].key].median,
-            "outputs": "equal" if equal(each.outputs, peers[each.threads].outputs) else "DIFFER",
+            **_row(network, each, times),
+            "load_ms": loads[each.key].median * 1e3,
+            "differences": unlike(each.outputs(), expected[each.threads]),
         }
         for each in made
     ]
+    return rows, {name: times[name].seconds for name in kernels}
 
 
-def equal(outputs: list[Array], expected: list[Array]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(outputs, expected, strict=True))
+def _peak(kernels: str) -> list[float]:
+    """Seconds of a multiply-accumulate operation on one thread, when nothing but the instructions counts."""
+    module = native()
+    assert module is not None
+    pin(cores(1))
+    return [1 / module.peak(kernels) for _ in range(PEAKS)]
+
+
+def _row(network: Subject, each: Contender, times: Mapping[str, Times]) -> Row:
+    median = times[each.key].median
+    single, per_mac = times.get(f"{each.engine} 1"), times.get(each.engine)
+    return {
+        "network": network.name,
+        "threads": each.threads,
+        "engine": each.engine,
+        **spread(times[each.key]),
+        **{f"ratio_{peer}": median / times[key].median for peer in PEERS if (key := f"{peer} {each.threads}") in times},
+        "speed_up": single.median / median if single and each.threads > 1 else None,
+        "gmac_per_second": network.macs / median / 1e9,
+        "peak_share": network.macs * per_mac.median / each.threads / median if per_mac else None,
+    }
+
+
+def unlike(outputs: Sequence[Array], expected: Sequence[Array]) -> int:
+    """How many values differ."""
+    return sum(int(np.count_nonzero(a != b)) for a, b in zip(outputs, expected, strict=True))
+
+
+def ratios(rows: Sequence[Row], kernels: str) -> Iterator[tuple[str, float]]:
+    """What `claims.py` may limit, of these kernels."""
+    loads = {(row["network"], row["threads"]): row["load_ms"] for row in rows if row["engine"] == ONNXRUNTIME}
+    for row in rows:
+        if row["engine"] == kernels:
+            network, threads = row["network"], row["threads"]
+            for peer in PEERS:
+                if f"ratio_{peer}" in row:
+                    yield claims.run_time(network, threads, kernels, peer), row[f"ratio_{peer}"]
+            yield claims.load_time(network, threads, kernels, ONNXRUNTIME), row["load_ms"] / loads[network, threads]
+            if row["peak_share"]:
+                yield claims.peak_share(network, threads, kernels), row["peak_share"]
+            if row["speed_up"]:
+                yield claims.speed_up(network, threads, kernels), row["speed_up"]
+    for network in {row["network"]: None for row in rows}:
+        differences = [row["differences"] for row in rows if (row["network"], row["engine"]) == (network, kernels)]
+        yield claims.differences(network, kernels), float(max(differences))
 
 
 def main() -> int:
-    native = [name for name in available() if name != REFERENCE]
-    default = native[::-1] or [REFERENCE]
-    parser = arguments("Measure inferences.", NAMES, rounds=8, ratio="the first kernels' time over ONNX Runtime's")
+    default = [name for name in available() if name != REFERENCE][::-1] or [REFERENCE]
+    parser = arguments("Measure inferences.", NAMES, rounds=8)
     parser.add_argument("--kernels", type=names(available()), default=default, help=f"default: {','.join(default)}")
-    parser.add_argument("--threads", default="1,2", help="default: 1,2")
+    parser.add_argument("--threads", type=numbers, default=list(claims.THREADS), help="default: 1,2")
     options = parser.parse_args()
-    threads = [int(word) for word in options.threads.split(",")]
-    rows = []
-    with tempfile.TemporaryDirectory() as state:
-        os.environ["FURIOSA_SIM_STATE_DIR"] = state
+    threads, engines = usable(options.threads), [*installed(), *options.kernels]
+    rows: list[Row] = []
+    peaks: Peaks = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["FURIOSA_SIM_STATE_DIR"] = folder
         for name in options.networks:
-            model = quantized(name, options.folder)
-            rows += measure(name, model, options.kernels, threads, options.rounds)
-    first = options.kernels[0]
-    ratios = {
-        f"{row['network']}, threads {row['threads']}: {first} / {PEER}": row["ratio"]
-        for row in rows
-        if row["engine"] == first
-    }
-    columns = [column("network"), column("threads"), column("engine"), column("load_ms", "load ms"), *spread_columns(2)]
-    columns += [column("ratio", f"/ {PEER}", 2), column("outputs")]
-    return emit("inference", {"runs": (columns, rows)}, ratios, options)
+            progress(name)
+            more, found = measure(subject(name, options.folder, Path(folder)), engines, threads, options.rounds)
+            rows += more
+            peaks = {kernels: (*peaks.get(kernels, ()), *seconds) for kernels, seconds in found.items()}
+    tables = {"runs": (_columns(engines), rows), "peaks": (PEAK_COLUMNS, [_peak_row(*each) for each in peaks.items()])}
+    return emit("inference", tables, dict(ratios(rows, options.kernels[0])), options)
+
+
+def _columns(engines: Sequence[str]) -> list[Column]:
+    columns = [column("network"), column("threads"), column("engine"), *spread_columns(3)]
+    columns += [column(f"ratio_{peer}", f"/ {peer}", 2) for peer in PEERS if peer in engines]
+    columns += [column("speed_up", "speed-up", 2), column("gmac_per_second", "GMAC/s")]
+    columns += [column("peak_share", "of peak", 2), column("load_ms", "load ms"), column("differences", "differ")]
+    return columns
+
+
+def _peak_row(kernels: str, seconds: tuple[float, ...]) -> Row:
+    slow, fast = (1 / value / 1e9 for value in Times(seconds).quartiles[::-1])
+    return {"kernels": kernels, "median": 1 / Times(seconds).median / 1e9, "low": slow, "high": fast}
+
+
+PEAK_COLUMNS = (column("kernels"), column("median", "GMAC/s, 1 thread"), column("low", "25 %"), column("high", "75 %"))
 
 
 if __name__ == "__main__":

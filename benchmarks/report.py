@@ -1,4 +1,7 @@
-"""What every benchmark prints: tables for people or JSON for programs, with a description of the computer."""
+"""What every benchmark prints: tables for people or JSON for programs, with a description of the computer.
+
+Ratios that `claims.py` limits are printed with their limit and whether it holds.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,21 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from claims import broken, verdict
 from furiosa.npu_sim.kernels import available
 from timing import Background, Times
 
 SCHEMA_VERSION = 1
 # What kernels for integers care about.
 _VECTOR_UNITS = ("avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
-_PACKAGES = ("numpy", "onnx", "onnxruntime", "typer")
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "typer")
 
 Row = Mapping[str, Any]
 
@@ -39,6 +44,8 @@ def column(key: str, heading: str = "", digits: int = 0) -> Column:
     def write(value: Any) -> str:
         if value is None:
             return ""
+        if isinstance(value, bool):
+            return "yes" if value else "NO"
         return f"{value:,.{digits}f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
 
     return Column(key, heading or key, write)
@@ -54,6 +61,8 @@ def arguments(
     parser = argparse.ArgumentParser(description=description)
     parser.set_defaults(background=Background())
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 when a limit of claims.py is broken")
+    parser.add_argument("--save", type=Path, help="a folder for the results, as JSON and as tables")
     if networks:
         parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="models; default: build/bench")
         parser.add_argument(
@@ -78,6 +87,14 @@ def names(known: Sequence[str]) -> Callable[[str], list[str]]:
     return parse
 
 
+def numbers(text: str) -> list[int]:
+    """A type for `argparse`: positive integers, separated by commas."""
+    values = [int(word) for word in text.split(",")]
+    if min(values) < 1:
+        raise argparse.ArgumentTypeError("expected numbers of at least 1")
+    return values
+
+
 def spread(times: Times) -> dict[str, float]:
     """The median and the quartiles in milliseconds, under the keys that tables use."""
     low, high = times.quartiles
@@ -91,27 +108,44 @@ def spread_columns(digits: int = 1) -> list[Column]:
 
 
 def emit(benchmark: str, tables: Tables, ratios: Mapping[str, float], options: argparse.Namespace) -> int:
-    """Print the results, with ratios of medians; the exit status: 1 when a ratio is above ``--max-ratio``."""
+    """Print the results; the exit status is 1 when a ratio breaks its limit under ``--check``, or ``--max-ratio``."""
     most = getattr(options, "max_ratio", None)
     above = {name: ratio for name, ratio in ratios.items() if most is not None and ratio > most}
     background = options.background.share()
+    claims = [verdict(name, ratio) for name, ratio in ratios.items()]
+    text = "\n\n".join(table(columns, rows) for columns, rows in tables.values())
+    text += f"\n\nOther processes took {background:.0%} of the processors meanwhile.\n"
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "benchmark": benchmark,
+        "machine": machine(),
+        "background_share": background,
+        **{name: [dict(row) for row in rows] for name, (_, rows) in tables.items()},
+        "ratios": dict(ratios),
+        "claims": [claim for claim in claims if claim["limit"]],
+    }
     if options.json:
-        result = {
-            "schema_version": SCHEMA_VERSION,
-            "benchmark": benchmark,
-            "machine": machine(),
-            "background_share": background,
-            **{name: [dict(row) for row in rows] for name, (_, rows) in tables.items()},
-            "ratios": dict(ratios),
-        }
         print(json.dumps(result, indent=2))
     else:
-        print("\n\n".join(table(columns, rows) for columns, rows in tables.values()))
-        print("".join(f"\n{name}: {ratio:.2f}" for name, ratio in ratios.items()))
-        print(f"other processes took {background:.0%} of the processors meanwhile")
+        print(text)
+        if claims:
+            print(table(CLAIM_COLUMNS, claims))
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
+        (options.save / f"{benchmark}.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+        (options.save / f"{benchmark}.md").write_text(text, encoding="utf-8")
     for name, ratio in above.items():
         print(f"{name}: {ratio:.2f} is above {most:g}", file=sys.stderr)
-    return 1 if above else 0
+    return 1 if above or (options.check and broken(claims)) else 0
+
+
+CLAIM_COLUMNS = (column("claim"), column("measured", digits=3), column("limit"), column("holds"))
+
+
+def progress(text: str) -> None:
+    """What is being done, for somebody who waits at a terminal."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
@@ -131,14 +165,23 @@ def machine() -> dict[str, Any]:
     """The computer and the versions that a result holds for."""
     model, flags = _processor()
     return {
+        "date": date.today().isoformat(),
         "processor": model,
         "vector_units": [flag for flag in _VECTOR_UNITS if flag in flags],
         "cores": len(os.sched_getaffinity(0)),
         "system": platform.platform(),
         "python": platform.python_version(),
         "kernels": list(available()),
-        **{name: metadata.version(name) for name in _PACKAGES},
+        **dict(_versions()),
     }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield name, "not installed"
 
 
 def _processor() -> tuple[str, list[str]]:

@@ -7,9 +7,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+QUIET = 0.05  # the share of the processors that others may take of a round
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,46 @@ class Times:
         return low, high
 
 
+def cores(count: int) -> tuple[int, ...]:
+    """The first ``count`` processors that this process was allowed to use when it started; fewer where it has fewer."""
+    return _ALLOWED[:count]
+
+
+_ALLOWED = tuple(sorted(os.sched_getaffinity(0)))
+
+
+def usable(threads: Sequence[int]) -> list[int]:
+    """Those numbers of threads for which there are as many processors; others are named on standard error."""
+    for count in threads:
+        if len(cores(count)) < count:
+            print(
+                f"left out: {count} threads, which need as many processors: {len(cores(count))} may be used",
+                file=sys.stderr,
+            )
+    return [count for count in threads if len(cores(count)) == count]
+
+
+def pin(processors: Collection[int]) -> None:
+    """Let all threads of this process, those of libraries too, run on these processors only."""
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread), processors)
+
+
 def alternate(contenders: Mapping[str, Callable[[], Sequence[float]]], rounds: int) -> dict[str, Times]:
-    """Call all contenders, ``rounds`` times in turn; each gives the seconds of one or more runs."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for index in range(rounds):
-        names = list(contenders)
-        for name in names[index % len(names) :] + names[: index % len(names)]:
-            seconds[name] += contenders[name]()
-    return {name: Times(tuple(values)) for name, values in seconds.items()}
+    """Call all contenders in turn, ``rounds`` times; each gives the seconds of one or more runs.
+
+    Rounds in which other processes took much are done again, at most half as many; the quietest count.
+    """
+    done: list[tuple[float, dict[str, Sequence[float]]]] = []
+    names = list(contenders)
+    while len(done) < rounds + rounds // 2 and sum(share < QUIET for share, _ in done) < rounds:
+        first = len(done) % len(names)
+        background = Background()
+        seconds = {name: contenders[name]() for name in names[first:] + names[:first]}
+        done.append((background.share(), seconds))
+    quietest = sorted(done, key=lambda each: each[0])[:rounds]
+    return {name: Times(tuple(value for _, seconds in quietest for value in seconds[name])) for name in names}
 
 
 def process_seconds(command: Sequence[str | Path]) -> list[float]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
+
+os.environ["FC_CACHE_ENABLED"] = "0"  # a test sees the compiler work, and leaves the user's cache alone
 
 settings.register_profile("furiosa", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("furiosa")

@@ -24,7 +24,7 @@ from tests.test_layout import PROJECT, ROOT
 from furiosa.compiler.ops import OPS
 from furiosa.isa import env
 
-DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+DOCUMENTS = ("README.md", "examples/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 LINKING = (*DOCUMENTS, "CHANGELOG.md", "examples/digits/README.md")
 
 # They set up .venv or take minutes. What `make demo` runs once that stands is run in its place.
@@ -33,6 +33,7 @@ NOT_RUN = {"make test", "make check", "make dev", "make bench", "make wheel", "m
 
 # What differs from computer to computer and from run to run.
 VOLATILE = (
+    (r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z +INFO furiosa\.\S+ .*\n", ""),  # the log on stderr is left out
     (r"(Done|Finished) in [\d.e-]+s", r"\1 in TIMEs"),
     (r"kernels: \w+", "kernels: KERNELS"),
     (r"\d+ us a query", "TIME us a query"),
@@ -131,7 +132,9 @@ def run(commands: Path, digits: Path, tmp_path: Path) -> Run:
     surroundings |= {
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         "FURIOSA_SIM_STATE_DIR": str(tmp_path / "state"),
+        "HOME": str(tmp_path / "home"),
         "COLUMNS": "100",
+        "FURIOSA_LOG_LEVEL": "WARN",
     }
 
     def call(script: str) -> subprocess.CompletedProcess[str]:

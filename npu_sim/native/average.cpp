@@ -1,4 +1,5 @@
-// AveragePool2d, AddAveragePool2d and GlobalAveragePool.
+// AveragePool2d, AddAveragePool2d and GlobalAveragePool: y = requantize(sum / count / y_scale), the sum of real values in
+// float32, row by row and from left to right; or requantize(sum * (x_scale / (y_scale * count))), the sum an exact int32.
 #include <algorithm>
 
 #include "lines.h"

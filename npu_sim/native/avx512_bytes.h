@@ -36,7 +36,7 @@ inline __m512i load(const uint8_t* x, int64_t n) {
   return n >= 64 ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8((uint64_t(1) << n) - 1, x);
 }
 
-// y = requantize(formula(a, b)); the values that the formula gives are never NaN.
+// y = requantize(formula(a, b)).
 template <bool kBounded, class Formula>
 inline void wide_pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair, Formula formula) {
   const Widen read_a(pair.a), read_b(pair.b);
@@ -86,15 +86,15 @@ void wide_real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, co
   });
 }
 
-// y = requantize(x / scale), NaN as the lower bound.
+// y = requantize(x / scale).
 void wide_quantize(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize) {
   const Pack<false> pack(requantize);
-  const __m512 divisor = _mm512_set1_ps(scale), lo = _mm512_set1_ps(requantize.lo);
+  const __m512 divisor = _mm512_set1_ps(scale);
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   int64_t i = 0;
   for (; i + 64 <= n; i += 64) {
     __m512 v[4];
-    for (int k = 0; k < 4; ++k) v[k] = _mm512_max_ps(_mm512_div_ps(_mm512_loadu_ps(x + i + 16 * k), divisor), lo);
+    for (int k = 0; k < 4; ++k) v[k] = _mm512_div_ps(_mm512_loadu_ps(x + i + 16 * k), divisor);
     store(y + i, _mm512_permutexvar_epi32(order, pack.bytes(v[0], v[1], v[2], v[3])), 64);
   }
   quantize(x + i, y + i, n - i, scale, requantize);

@@ -45,8 +45,9 @@ class Pack {
   }
 
  private:
+  // NaN stays NaN in this order of operands, and converts to the least int32.
   __m512i rint(__m512 v) const {
-    return _mm512_cvt_roundps_epi32(kBounded ? v : _mm512_min_ps(v, hi_), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return _mm512_cvt_roundps_epi32(kBounded ? v : _mm512_min_ps(hi_, v), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
 
   __m512 hi_;

@@ -21,8 +21,10 @@ Requantize relative(const Binary& inst) {
 bool bounded(float a, float b) { return 512.0f * (std::fabs(a) + std::fabs(b)) < float(1 << 30); }
 
 Pair real_sum(const Binary& inst, float sign) {
+  const float ratio_a = inst.a_scale / inst.y_scale, ratio_b = inst.b_scale / inst.y_scale;
   return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), inst.a_scale,
-          sign * inst.b_scale, inst.y_scale, 0.0f, bounded(inst.a_scale / inst.y_scale, inst.b_scale / inst.y_scale),
+          sign * inst.b_scale, inst.y_scale, 0.0f,
+          bounded(ratio_a, ratio_b) && bounded(inst.a_scale, inst.b_scale),  // also before the division
           relative(inst)};
 }
 

@@ -3,15 +3,20 @@
 
 #include <cstdint>
 
+#include "variants.h"
+
 namespace furiosa {
 
 // y = saturate(rint(x / scale) + zero), half to even.
-void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads);
+void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,
+              const Kernels& kernels = best_kernels());
 
 // y = (x - zero) * scale.
-void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads);
+void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,
+                const Kernels& kernels = best_kernels());
 
 // y[k][column][row] = x[k][row][column] for `images` matrices of elements of 1, 2 or 4 bytes.
-void transpose(const uint8_t* x, uint8_t* y, int64_t images, int64_t rows, int64_t columns, int itemsize, int threads);
+void transpose(const uint8_t* x, uint8_t* y, int64_t images, int64_t rows, int64_t columns, int itemsize, int threads,
+               const Kernels& kernels = best_kernels());
 
 }  // namespace furiosa

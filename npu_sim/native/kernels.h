@@ -5,7 +5,8 @@
 
 namespace furiosa {
 
-// y = clamp(rint(v), lo, hi) + zero, for a float32 v; the bounds are relative to the zero point.
+// y = clamp(rint(v), lo, hi) + zero, for a float32 v; rint rounds half to even. The bounds are relative to the
+// zero point; NaN gives the lower one.
 struct Requantize {
   float lo;
   float hi;
@@ -115,8 +116,14 @@ struct Kernels {
   const char* name;
   ConvFormat conv;
   DepthwiseFormat depthwise;
+  // y[pixel][k] = requantize(float32(sum) * multipliers[k]), where sum = bias[k] + the products of the pixel's window and
+  // the weights of channel k, in int32 that wraps around. Where activations are bytes made unsigned, `bias` holds what
+  // the zero point and that add to the sum.
   void (*conv_pixels)(const ConvPixels& work);
+  // The same for windows and weights of one channel each.
   void (*depthwise_row)(const DepthwiseRow& row);
+  // Multiplies and accumulates as `conv_pixels` does, but neither loads nor stores: how many products that were.
+  int64_t (*multiply)(int64_t rounds);
 
   // y[i] = x[i] ^ mask
   void (*flip)(const uint8_t* x, uint8_t* y, int64_t n, uint8_t mask);
@@ -149,9 +156,9 @@ struct Kernels {
 
   // y[c * y_step + r] = x[r * x_step + c]
   void (*transpose)(const uint8_t* x, int64_t x_step, uint8_t* y, int64_t y_step, int64_t rows, int64_t columns);
-  // y[i] = clamp(rint(x[i] / scale), lo, hi) + zero
+  // y[i] = clamp(rint(x[i] / scale), lo, hi) + zero, NaN as lo; x need not be aligned
   void (*quantize)(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize);
-  // y[i] = (x[i] - zero) * scale, with x[i] read as signed or unsigned
+  // y[i] = float32(x[i] - zero) * scale, with x[i] read as signed or unsigned; y need not be aligned
   void (*dequantize)(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed);
 };
 

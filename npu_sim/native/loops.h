@@ -142,14 +142,18 @@ void share(const float* x, uint8_t* y, int64_t n, float multiplier, float diviso
 
 void quantize(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requant) {
   const Requantize r = requant;
-  for (int64_t i = 0; i < n; ++i) y[i] = requantize(x[i] / scale, r);
+  for (int64_t i = 0; i < n; ++i) {
+    float v;
+    __builtin_memcpy(&v, x + i, sizeof(v));
+    y[i] = requantize(v / scale, r);
+  }
 }
 
 void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed) {
-  if (is_signed) {
-    for (int64_t i = 0; i < n; ++i) y[i] = float(int8_t(x[i]) - zero) * scale;
-  } else {
-    for (int64_t i = 0; i < n; ++i) y[i] = float(x[i] - zero) * scale;
+  const Reading r = Reading::centred(is_signed, zero);
+  for (int64_t i = 0; i < n; ++i) {
+    const float v = float(read(x[i], r)) * scale;
+    __builtin_memcpy(y + i, &v, sizeof(v));
   }
 }
 
@@ -165,8 +169,9 @@ inline __attribute__((always_inline)) void each_tile(int pixels, int most, Tile 
 }
 
 constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthwise,
-                       void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&)) {
-  return {name, conv, depthwise, conv_pixels, depthwise_row, flip, widen, max, table, scaled_add, scaled_mul, real_add,
+                       void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&),
+                       int64_t (*multiply)(int64_t)) {
+  return {name, conv, depthwise, conv_pixels, depthwise_row, multiply, flip, widen, max, table, scaled_add, scaled_mul, real_add,
           real_mul, add_scaled, add_pairs, mean, add_up, scale, share, transpose, quantize, dequantize};
 }
 

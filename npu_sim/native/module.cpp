@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "host.h"
+#include "inference.h"
+#include "peak.h"
 #include "program.h"
 #include "variants.h"
 
@@ -49,6 +51,9 @@ int checked(int threads) {
   return threads;
 }
 
+// The variant with this name, the best one where there is none.
+const Kernels& chosen(const std::string& name) { return name.empty() ? best_kernels() : kernels_named(name); }
+
 void init_program(Program* self, nb::bytes code, nb::handle constants, int64_t sram_bytes, int64_t dram_bytes,
                   const std::string& kernels) {
   const Kernels& table = kernels_named(kernels);
@@ -75,29 +80,50 @@ void run_program(const Program& self, const PyPorts& inputs, const PyPorts& outp
   self.run(in, out, checked(threads));
 }
 
-void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads) {
+// Executes every request: the buffers of the interface, inputs first. One release of the GIL for all of them.
+void run_inference(const Inference& self, const std::vector<std::vector<nb::object>>& requests, size_t inputs,
+                   int threads) {
+  const std::vector<int64_t> sizes = self.interface_sizes();
+  std::vector<PyBuffer> held;
+  std::vector<std::vector<uint8_t*>> memory(requests.size());
+  held.reserve(requests.size() * sizes.size());
+  for (size_t request = 0; request < requests.size(); ++request) {
+    if (requests[request].size() != sizes.size()) throw std::invalid_argument("a request has another interface");
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      held.emplace_back(requests[request][i], i >= inputs);
+      held.back().expect(sizes[i]);
+      memory[request].push_back(held.back().data());
+    }
+  }
+  nb::gil_scoped_release released;
+  for (const auto& each : memory) self.run(each, checked(threads));
+}
+
+void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
+                     const std::string& kernels) {
   const PyBuffer from(x, false), to(y, true);
   from.expect(4 * to.size());
   nb::gil_scoped_release released;
   quantize(reinterpret_cast<const float*>(from.data()), to.data(), to.size(), scale, zero_point, is_signed,
-           checked(threads));
+           checked(threads), chosen(kernels));
 }
 
-void dequantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads) {
+void dequantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
+                       const std::string& kernels) {
   const PyBuffer from(x, false), to(y, true);
   to.expect(4 * from.size());
   nb::gil_scoped_release released;
   dequantize(from.data(), reinterpret_cast<float*>(to.data()), from.size(), scale, zero_point, is_signed,
-             checked(threads));
+             checked(threads), chosen(kernels));
 }
 
-void transpose_buffer(nb::handle x, nb::handle y, int64_t n, int64_t rows, int64_t columns, int itemsize,
-                      int threads) {
+void transpose_buffer(nb::handle x, nb::handle y, int64_t n, int64_t rows, int64_t columns, int itemsize, int threads,
+                      const std::string& kernels) {
   const PyBuffer from(x, false), to(y, true);
   from.expect(n * rows * columns * itemsize);
   to.expect(n * rows * columns * itemsize);
   nb::gil_scoped_release released;
-  transpose(from.data(), to.data(), n, rows, columns, itemsize, checked(threads));
+  transpose(from.data(), to.data(), n, rows, columns, itemsize, checked(threads), chosen(kernels));
 }
 
 }  // namespace
@@ -106,6 +132,7 @@ void transpose_buffer(nb::handle x, nb::handle y, int64_t n, int64_t rows, int64
 NB_MODULE(_native, m) {
   using namespace furiosa;
   m.doc() = "Execution of programs in C++.";
+  nb::set_leak_warnings(false);  // a forked child cannot free what threads of its parent hold
   m.def("available", [] {
     std::vector<std::string> names;
     for (const Kernels* kernels : available_kernels()) names.emplace_back(kernels->name);
@@ -116,12 +143,25 @@ NB_MODULE(_native, m) {
            nb::keep_alive<1, 3>())
       .def("run", &run_program, "inputs"_a, "outputs"_a, "threads"_a)
       .def_prop_ro("kernels", &Program::kernels);
-  m.def("quantize", &quantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a);
-  m.def("dequantize", &dequantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a);
+  nb::class_<Inference>(m, "Inference")
+      .def(nb::init<std::vector<int64_t>, std::vector<size_t>>(), "sizes"_a, "interface"_a)
+      .def("quantize", &Inference::quantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
+      .def("dequantize", &Inference::dequantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
+      .def("transpose", &Inference::transpose, "x"_a, "y"_a, "images"_a, "rows"_a, "columns"_a, "itemsize"_a)
+      .def("program", &Inference::program, "program"_a, "inputs"_a, "outputs"_a, nb::keep_alive<1, 2>())
+      .def("run", &run_inference, "requests"_a, "inputs"_a, "threads"_a);
+  m.def("peak", [](const std::string& kernels) { return peak(kernels_named(kernels)); }, "kernels"_a,
+        nb::call_guard<nb::gil_scoped_release>());
+  m.def("quantize", &quantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
+        "kernels"_a = "");
+  m.def("dequantize", &dequantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
+        "kernels"_a = "");
   m.def("nchw_to_nhwc", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,
-                           int threads) { transpose_buffer(x, y, n, c, h * w, itemsize, threads); },
-        "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1);
+                           int threads, const std::string& kernels) {
+        transpose_buffer(x, y, n, c, h * w, itemsize, threads, kernels);
+      }, "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1, "kernels"_a = "");
   m.def("nhwc_to_nchw", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,
-                           int threads) { transpose_buffer(x, y, n, h * w, c, itemsize, threads); },
-        "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1);
+                           int threads, const std::string& kernels) {
+        transpose_buffer(x, y, n, h * w, c, itemsize, threads, kernels);
+      }, "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1, "kernels"_a = "");
 }

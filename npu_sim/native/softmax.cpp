@@ -1,4 +1,5 @@
-// Softmax over the channels.
+// Softmax over the channels: y = requantize(e * floor(1 / y_scale) / sum(e)) with e = table[255 - largest + x], in float32,
+// every operation rounded, the sum from the first channel to the last.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -12,7 +12,7 @@ Strip::Strip(const Convolution& inst, int columns, bool wide, int repeat, const 
   width_ = (columns - 1) * inst.strides[1] + (inst.kernel[1] - 1) * inst.dilations[1] + 1;
   pixel_ = int64_t(inst.x.shape[3]) * repeat * (wide ? 2 : 1);
   row_ = pixel_ * width_;
-  in_place_ = !wide && repeat == 1 && inst.x_type == 0 && covered();
+  in_place_ = !wide && repeat == 1 && inst.x_type == 0 && inst.x.strides[1] > 0 && covered();
   if (in_place_) {
     pixel_ = inst.x.strides[2];
     row_ = inst.x.strides[1];

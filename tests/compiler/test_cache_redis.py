@@ -155,7 +155,7 @@ def test_a_paused_and_a_dead_server(tmp_path: Path, use: Use, words: Words) -> N
         use(f"redis://127.0.0.1:{port}")
         words.compile(tiny())
         process.send_signal(signal.SIGSTOP)
-        fails(words, f"`redis://127.0.0.1:{port}` cannot be used: no answer within 0.9 s")
+        fails(words, f"`redis://127.0.0.1:{port}` cannot be used: no answer within 0.8 s")
         process.send_signal(signal.SIGCONT)
         use(f"redis://127.0.0.1:{port}/7")
         assert "miss: this compiler" in words.compile(tiny(), batch_size=2)[1]
@@ -217,9 +217,9 @@ def _saying(data: bytes, pause: float = 0) -> Callable[[socket.socket], None]:
 @pytest.mark.parametrize(
     ("serve", "reason"),
     [
-        (_silent, "no answer within 0.9 s"),
-        (_saying(b"$90\r\n" + b"x" * 50, 0.02), "cannot be used: no answer within 0.9 s"),
-        (_saying(b"$99999999999\r\nx"), "no answer within 0.9 s"),
+        (_silent, "no answer within 0.8 s"),
+        (_saying(b"$90\r\n" + b"x" * 50, 0.02), "cannot be used: no answer within 0.8 s"),
+        (_saying(b"$99999999999\r\nx"), "no answer within 0.8 s"),
         (_saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "it does not speak the Redis protocol"),
         (_saying(bytes(range(256)) * 40), "cannot be used: "),
         (_saying(b":1\r\n"), "cannot be used: "),

@@ -14,7 +14,18 @@ from furiosa.isa.errors import FuriosaError, OptionError, UnsupportedError
 
 
 def test_tuning_options_change_nothing() -> None:
-    config = {"split_unit": 0, "allow_precision_error": False, "use_program_loading": True, "remove_lower": False}
+    config: dict[str, object] = {
+        "split_unit": 0,
+        "allow_precision_error": False,
+        "use_program_loading": True,
+        "remove_lower": False,
+    }
+    config |= {
+        "use_pdb": True,
+        "split_policy": "MultiOperator",
+        "max_operation_memory_ratio": 0.9,
+        "target_pes": [0, 1],
+    }
     assert compile_model(tiny(), config=config).enf == compile_model(tiny()).enf
 
 

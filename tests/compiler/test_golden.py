@@ -112,7 +112,8 @@ def device(file: bytes, target: str, x: NDArray[Any]) -> list[NDArray[Any]]:
     from furiosa.runtime.executable import Executable
 
     class Npu:
-        name, execute = "test", staticmethod(lambda machine, _, arrays: machine.run(arrays))
+        name, execute, paced = "test", staticmethod(lambda machine, _, arrays: machine.run(arrays)), False
+        charge = staticmethod(lambda program, count: None)
 
     Npu.target = targets.target(target)  # type: ignore[attr-defined]  # a stub for the test
     enf = load(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from furiosa.isa.errors import FuriosaError
+from furiosa.isa.errors import DeviceError, FuriosaError
 from furiosa.npu_sim.devices import cards, occupants, open_devices
 
 
@@ -35,7 +35,7 @@ def opened(spec: str | None) -> list[str] | type[FuriosaError]:
     try:
         devices = open_devices(spec)
     except FuriosaError as error:
-        return type(error)
+        return DeviceError if isinstance(error, DeviceError) else type(error)
     for device in devices:
         device.close()
     return [device.name for device in devices]

@@ -75,7 +75,7 @@ def test_devices_that_share_a_pe_exclude_each_other(first: str) -> None:
                     open_devices(file.name)[0].close()
                     print(file.name)
                 except Exception as error:
-                    assert type(error).__name__ == "DeviceError"
+                    assert type(error).__name__ == "DeviceBusyError"
             """
         ) as process:
             elsewhere = set(process.communicate()[0].split())

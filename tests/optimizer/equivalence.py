@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from furiosa.optimizer import optimize_model
+from furiosa.optimizer.scopes import read_by
 
 Feeds = Mapping[str, NDArray[Any]]
 onnxruntime.set_default_logger_severity(4)
@@ -82,3 +83,4 @@ def assert_tidy(model: ModelProto, opset: int = 13) -> None:
     results = {value.name for value in graph.output}
     assert all(node.output[0] in results for node in graph.node if node.op_type == "Identity")
     assert "Constant" not in kinds(model)
+    assert set(constants) <= results.union(*(read_by(node) for node in graph.node))

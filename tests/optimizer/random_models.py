@@ -67,7 +67,7 @@ class Builder:
             inputs += [helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in constants]
         graph = helper.make_graph(
             self.nodes, "random", inputs,
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in dict.fromkeys(outputs)],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in dict.fromkeys(outputs or ["x"])],
             constants,
         )  # fmt: skip
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

@@ -70,8 +70,8 @@ def external() -> ModelProto:
     return model
 
 
-def contradictory() -> ModelProto:
-    return parser.parse_model(ADD.format("float[2,3] x, float[2,4] z"))
+def contradictory(opset: int) -> ModelProto:
+    return parser.parse_model(ADD.format("float[2,3] x, float[2,4] z").replace("13", str(opset)))
 
 
 def unsorted() -> ModelProto:
@@ -111,7 +111,9 @@ WRONG = [
     (None, {}, TypeError, "the model must be an onnx.ModelProto, not a NoneType"),
     (ModelProto(), {}, ValueError, "the model has no output"),
     (external(), {}, ValueError, "the values of `z` are in a file of their own"),
-    (contradictory(), {}, ValueError, "contradict each other"),
+    (contradictory(13), {}, ValueError, "contradict each other"),
+    (contradictory(9), {}, ValueError, "contradict each other"),
+    (contradictory(17), {}, ValueError, "contradict each other"),
     (unsorted(), {}, ValueError, "the model is not valid ONNX"),
     (future(), {}, NotImplementedError, "the model is of opset 1000, which the installed onnx does not know"),
     (sparse(), {}, NotImplementedError, "initializer `z` is sparse"),

@@ -137,13 +137,15 @@ def test_integers_into_float_operators() -> None:
         np.testing.assert_allclose(have[1], want[1], atol=0.01)
 
 
-def test_a_softmax_may_have_another_range_at_the_border() -> None:
-    made = model("(float[1,8] x) => (float[1,8] y) { y = Softmax(x) }")
-    ModelEditor(made).convert_output_type("y", U8, (0, 0.5))
-    result = quantize_model(made, {"x": (-4, 4), "y": (0, 1)})
+@pytest.mark.parametrize(("high", "expected"), [(0.5, "Softmax Q"), (1.0, "Q D Softmax Q")])
+def test_a_softmax_may_have_another_range_at_the_border(high: float, expected: str) -> None:
+    made = model("(float[1,8] x) => (float[1,8] y, float[1,8] r) { y = Softmax(x) r = Relu(x) }")
+    ModelEditor(made).convert_output_type("y", U8, (0, high))
+    result = quantize_model(made, {"x": (-4, 4), "y": (0, 0.9), "r": (0, 4)})
+    assert expected in skeleton(result)
     fed = {"x": np.array([[4, 0, 0, 0, 3, 3, 0, 0]], np.float32)}
-    have, want = real(run(result, fed)[0], 0, 0.5), run(made, fed)[0]
-    np.testing.assert_allclose(have, np.minimum(want, 0.5), atol=0.01)
+    have, want = real(run(result, fed)[0], 0, high), run(made, fed)[0]
+    np.testing.assert_allclose(have, np.minimum(want, high), atol=0.01)
 
 
 EDITS: dict[str, tuple[str, tuple[Any, ...], str]] = {

@@ -174,7 +174,10 @@ CASES = {
                  decibels=20),
     "batchnormalization": one("BatchNormalization(x, g, o, m, v)", constants={
         "g": floats(1, 2, 3, 4), "o": floats(0, .1, 1, 2), "m": floats(.1, .1, 0, 0), "v": floats(1, 2, 3, 4)}),
-    "softmax": one("Softmax<axis = 1>(x)", shape="4,16"),
+    "softmax": Case("(float[4,16] x) => (float[N] y) { m = Mul(x, k) y = Softmax<axis = 1>(m) }",
+                    "Q D Mul Q D Softmax Q D", constants={"k": np.float32(6)}),
+    "softmax of many alike": Case("(float[4,64] x) => (float[N] y) { t = Tanh(x) y = Softmax<axis = 1>(t) }",
+                                  "Q D Tanh Q D Softmax", npu=False),
     "lpnormalization": one("LpNormalization<axis = 1>(x)", npu=False),
     "reducesum": one("ReduceSum(x, k)", npu=False, constants={"k": ints(1)}),
     "reducel2": one("ReduceL2<axes = [1]>(x)", npu=False),
@@ -269,7 +272,7 @@ def test_operator(name: str) -> None:
 def test_npu_computes_what_onnxruntime_does(name: str) -> None:
     want, have, report = run_both(quantized(build(CASES[name])).SerializeToString())
     assert on_cpu(report) == {}
-    assert report["npu_clusters"] == 1
+    assert report["npu_clusters"] <= 1  # a change of shape alone needs no instruction
     for ours, theirs in zip(have, want, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import re
 import subprocess
@@ -104,7 +103,10 @@ def test_use_after_close() -> None:
     runner = sync.create_runner(DATA)
     assert runner.close()
     assert runner.close()
-    uses: list[Callable[[], object]] = [lambda: runner.run([X]), lambda: runner.run_with(["y"], {"x": X})]
+    uses: list[Callable[[], object]] = [
+        lambda: runner.run([X]), lambda: runner.run(None), lambda: runner.run_with(["y"], {"x": X}),
+        lambda: runner.model,
+    ]  # fmt: skip
     for use in uses:
         with pytest.raises(FuriosaRuntimeError):
             use()
@@ -233,42 +235,6 @@ def test_executions_are_charged_to_the_device(runner: sync.Runner) -> None:
     twice = read_counters(file)
     assert once.task_cycles > once.compute_cycles > 0
     assert (twice.executions, twice.task_cycles) == (2 * once.executions, 2 * once.task_cycles)
-
-
-def test_async_runner() -> None:
-    async def use() -> None:
-        async with runtime.create_runner(DATA) as runner:
-            assert runner.model.input_num == 1
-            results = await asyncio.gather(*(runner.run([X + i]) for i in range(4)))
-            for i, (y,) in enumerate(results):
-                np.testing.assert_array_equal(y, npu_reference(X + np.float32(i)))
-        runner = await runtime.create_runner(DATA, worker_num=2)
-        (y,) = await runner.run_with(["y"], {"x": X})
-        assert await runner.close()
-        with pytest.raises(FuriosaRuntimeError):
-            await runner.run(X)
-        async with runtime.Runtime() as shared, shared.create_runner(DATA) as runner:
-            np.testing.assert_array_equal((await runner.run(X))[0], y)
-
-    asyncio.run(use())
-
-
-def test_legacy_session_warns_for_each_name() -> None:
-    for _ in range(2):
-        with pytest.warns(FutureWarning, match="'furiosa.runtime.session' module is deprecated"):
-            from furiosa.runtime.session import create
-    with create(DATA, "npu0pe0-1") as session:
-        assert session.input_num == session.output_num == 1
-        outputs = session.run(X)
-        np.testing.assert_array_equal(outputs[0].numpy(), npu_reference(X))
-        assert type(outputs[0].numpy()) is type(outputs.view()[0]) is np.ndarray
-        assert np.shares_memory(outputs[0].view(), outputs[0])
-        assert not np.shares_memory(outputs.numpy()[0], outputs[0])
-        assert session.summary() == session.model.summary()
-    with pytest.raises(FuriosaRuntimeError):
-        session.run(X)
-    with pytest.raises(AttributeError):
-        _ = runtime.session.nothing
 
 
 def test_model_interface(runner: sync.Runner) -> None:

@@ -1,4 +1,4 @@
-"""Hand-made compiled models: one table look-up on the NPU between host steps, or only a CPU cluster."""
+"""Hand-made compiled models: a table look-up on the NPU between host steps, only a CPU cluster, or all in turn."""
 
 from __future__ import annotations
 
@@ -96,4 +96,40 @@ def cpu_model() -> enf.Enf:
         cpu_models=(model.SerializeToString(),),
         report="{}",
         made_by="test",
+    )
+
+
+def mixed_model() -> enf.Enf:
+    """The steps of ``npu_model``, a CPU cluster that adds 1, and the steps once more; every value is an output."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    n, c, h, w = SHAPE
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["y", "one"], ["more"]), helper.make_node("Identity", ["y"], ["same"])],
+        "cpu",
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, SHAPE)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in ("more", "same")],
+        [numpy_helper.from_array(np.float32(1), "one")],
+    )
+    cluster = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    first = npu_model()
+    tensors = [replace(tensor, name=f"{tensor.name}2") for tensor in first.tensors if tensor.name != "x"]
+    again: list[enf.Step] = [
+        enf.Quantize("more", "quantized2", SCALE, ZERO_POINT),
+        enf.Lower("quantized2", "lowered2", SHAPE),
+        enf.RunNpu(0, ("lowered2",), ("looked_up2",)),
+        enf.Unlower("looked_up2", "unlowered2", SHAPE),
+        enf.Dequantize("unlowered2", "y2", SCALE, ZERO_POINT),
+        enf.Lower("y2", "flat2", (n * c, 1, h, w)),
+    ]
+    values = (
+        *first.tensors, enf.Tensor("more", SHAPE, DType.F32, "NCHW"), enf.Tensor("same", SHAPE, DType.F32, "NCHW"),
+        *tensors, enf.Tensor("flat2", (n * c, h, w, 1), DType.F32, "NHWC"),
+    )  # fmt: skip
+    return replace(
+        first,
+        tensors=values,
+        outputs=tuple(tensor.name for tensor in values),
+        steps=(*first.steps, enf.RunCpu(0, ("y",), ("more", "same")), *again),
+        cpu_models=(cluster.SerializeToString(),),
     )

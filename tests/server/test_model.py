@@ -56,7 +56,7 @@ def test_unloading_gives_the_device_back() -> None:
     async def main() -> None:
         first, second = NPUModel(config()), NPUModel(config())
         await first.load()
-        with pytest.raises(FuriosaRuntimeError, match="in use"):
+        with pytest.raises(FuriosaRuntimeError, match="cannot be served now"):
             await second.load()
         assert not second.ready
         await first.unload()

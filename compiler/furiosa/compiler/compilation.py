@@ -1,173 +1,135 @@
-"""Compile a model: any source that the compiler knows, to any layer, with the report."""
+"""Compile a model: any source that the compiler knows, to any layer, or take the result of an earlier compilation.
+
+The compiler itself is imported when something has to be compiled.
+"""
 
 from __future__ import annotations
 
-import gc
 import json
+import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from os import PathLike, fspath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from furiosa.compiler import irfile, specs
-from furiosa.compiler.cdfg import Clusters
-from furiosa.compiler.config import check_config, read_config
-from furiosa.compiler.graph import Graph
-from furiosa.compiler.limits import check_tensors
-from furiosa.compiler.module import Module
-from furiosa.compiler.pipeline import LAYERS, Progress, Run, Source
-from furiosa.isa import enf, env
-from furiosa.isa.errors import FuriosaError, InternalError, ModelError, OptionError, UnsupportedError
-from furiosa.isa.target import DEFAULT, Target
+from furiosa.isa import env
+from furiosa.isa.errors import ModelError, OptionError
+from furiosa.isa.target import DEFAULT
 from furiosa.isa.target import target as find_target
 
+TARGET_IRS = ("dfg", "ldfg", "cdfg", "gir", "lir", "enf")
 _MOST_BATCHES = 2**31
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled model. ``data`` is the file of the layer asked for; ``report`` is empty below the ENF.
+    """A compiled model. ``data`` is the file of the layer asked for."""
 
-    ``layers`` holds the model in every layer on the way, by name.
-    """
-
-    data: bytes
-    report: dict[str, Any]
-    layers: dict[str, Any] = field(repr=False)
+    data: bytes = field(repr=False)
+    _layers: Callable[[], dict[str, Any]] = field(repr=False)
 
     @property
     def enf(self) -> bytes:
         """The ENF file's bytes."""
         return self.data
 
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """What runs where, work, memory and modelled time; empty below the ENF."""
+        from furiosa.isa import enf
+
+        values: dict[str, Any] = json.loads(enf.load(self.data).report) if enf.is_enf(self.data) else {}
+        return values
+
+    @cached_property
+    def layers(self) -> dict[str, Any]:
+        """The model in every layer on the way, by name. A result from the cache is compiled again for them."""
+        return self._layers()
+
 
 def compile_model(
-    model: str | PathLike[str] | bytes,
+    model: str | os.PathLike[str] | bytes,
     target: str = DEFAULT,
     batch_size: int = 1,
     config: Mapping[str, object] | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[str], None] | None = None,
     target_ir: str = "enf",
+    cache_enabled: bool = True,
 ) -> Compiled:
     """Compile a model, given as a path or as bytes: ONNX, or an IR file of any layer (recognised by content).
 
     ``config`` is the compiler_config, by default that of the file which NPU_COMPILER_CONFIG_PATH names.
     ``target`` is ``warboy`` (one PE) or ``warboy-2pe``; ``batch_size`` multiplies the first axis of every input of a
-    model; ``progress`` gets text as it is to be shown. The same model and options give the same bytes.
+    model; ``progress`` gets text as it is to be shown. The same model and options give the same bytes: they are taken
+    from the compiler's cache, unless ``cache_enabled`` is false or FC_CACHE_ENABLED is 0.
 
     Raises ModelError for a damaged model, UnsupportedError for one that cannot be handled, OptionError for options.
     """
-    start = time.perf_counter()
-    npu = find_target(target)
+    if target != DEFAULT:  # the table of targets takes 4 ms to read, which counts when the result is in the cache
+        target = find_target(target).name
     if not 0 < batch_size < _MOST_BATCHES:
         raise OptionError(f"the batch size must be at least 1 and below 2**31, not {batch_size}",
                           hint="give a batch size of 1 or more")  # fmt: skip
-    if target_ir not in LAYERS:
-        raise OptionError(f"unknown target IR `{target_ir}`", hint=f"the target IRs are {', '.join(LAYERS)}")
-    check_config(config if config is not None else _default_config())
-    source = _read(model, batch_size)
-    layer = source_layer(source)
-    if layer in LAYERS[LAYERS.index(target_ir) :]:
-        raise OptionError(f"`{source.where}` is a `{layer}` already and cannot become a `{target_ir}`",
-                          hint="compile the model itself")  # fmt: skip
-    value = source if layer == "onnx" else _load(source, layer, npu)
-    run = Run(npu, progress or (lambda _: None))
-    try:
-        with _no_cycle_search(), np.errstate(all="ignore"):  # absurd scales saturate, without a warning
-            value = run.compile(value, layer, target_ir)
-            data = enf.dump(value) if isinstance(value, enf.Enf) else irfile.dump(target_ir, value)
-    except InternalError as error:
-        raise _blamed(error, source, layer) from error
-    except OverflowError:  # only a text can hold such a number
-        raise _inconsistent(layer, "a number takes more than 64 bits", source.where) from None
-    report = json.loads(value.report) if isinstance(value, enf.Enf) else {}
-    run.progress(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
-    return Compiled(data, report, run.layers)
+    if target_ir not in TARGET_IRS:
+        raise OptionError(f"unknown target IR `{target_ir}`", hint=f"the target IRs are {', '.join(TARGET_IRS)}")
+    options = _config(config)
+    source, where, folder = _source(model)
+
+    def translated() -> tuple[bytes, dict[str, Any], bytes]:
+        from furiosa.compiler.pipeline import Source
+        from furiosa.compiler.translation import translate
+
+        show = progress or (lambda _: None)
+        start = time.perf_counter()
+        data = source if isinstance(source, bytes) else _read(source)
+        asked = Source(data, where, batch_size, folder, options.get("permute_input"))
+        result, layers = translate(asked, find_target(target), target_ir, show)
+        show(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
+        return result, layers, data
+
+    # FURIOSA_DUMP wants to see every pass.
+    if not cache_enabled or not env.CACHE_ENABLED.get() or env.DUMP.get() is not None:
+        result, layers, _ = translated()
+        return Compiled(result, lambda: layers)
+
+    from furiosa.compiler.cache import Cache, Question
+
+    cache = Cache()
+    question = Question(source, folder, Path(where).name, target, batch_size, target_ir, options)
+    found = cache.find(question)
+    if found is not None:
+        return Compiled(found, lambda: translated()[1])
+    start = time.perf_counter()
+    result, layers, data = translated()
+    cache.keep(replace(question, model=data), result, time.perf_counter() - start)
+    return Compiled(result, lambda: layers)
 
 
-def _default_config() -> Mapping[str, object]:
-    path = env.COMPILER_CONFIG.get()
-    return read_config(path) if path else {}
+def _config(config: Mapping[str, object] | None) -> Mapping[str, object]:
+    """The compiler_config of this compilation, checked."""
+    path = env.COMPILER_CONFIG.get() if config is None else None
+    if not config and path is None:
+        return {}
+    from furiosa.compiler.config import check_config, read_config
+
+    options = config or (read_config(path) if path is not None else {})
+    check_config(options)
+    return options
 
 
-@contextmanager
-def _no_cycle_search() -> Iterator[None]:
-    """Without Python's search for reference cycles, of which graphs have none.
-
-    It visits every op again and again: a chain of 10,000 took 6.4 s with it and 3.3 s without, and grew faster than n.
-    """
-    searching = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searching:
-            gc.enable()
-
-
-def source_layer(source: Source) -> str:
-    """What a file holds, by its content: ``onnx``, or the layer of an IR file. Raises for ENF and unknown kinds."""
-    layer = irfile.layer_of(source.data)
-    if layer is not None:
-        return layer
-    if enf.is_enf(source.data):
-        return "enf"
-    if source.data[4:8] == b"TFL3":
-        raise UnsupportedError("TFLite models are not supported by this version", where=source.where,
-                               hint="convert the model to ONNX, e.g. with tf2onnx")  # fmt: skip
-    return "onnx"
-
-
-def _read(model: str | PathLike[str] | bytes, batch_size: int) -> Source:
+def _source(model: str | os.PathLike[str] | bytes) -> tuple[bytes | Path, str, Path | None]:
+    """A model's bytes, or its file when that can be read more than once; what to call it in errors; its folder."""
     if isinstance(model, bytes):
-        return Source(model, "the given bytes", batch_size)
-    path = Path(fspath(model))
-    hint = "check the path and its permissions"
+        return model, "the given bytes", None
+    path = Path(os.fspath(model))
+    return path if os.path.isfile(path) else _read(path), str(path), path.parent
+
+
+def _read(path: Path) -> bytes:
     try:
-        return Source(path.read_bytes(), str(path), batch_size, path.parent)
+        return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read the model `{path}`: {error.strerror}", hint=hint) from None
-
-
-def _blamed(error: InternalError, source: Source, layer: str) -> FuriosaError:
-    """Who has to act when a pass failed: the author of a file that is at fault, or we."""
-    if layer in LAYERS:
-        return _inconsistent(layer, error.message, source.where)
-    from furiosa.compiler.frontend.diagnosis import fault
-
-    found = fault(source)
-    return error if found is None else found
-
-
-def _inconsistent(layer: str, fault: str, where: str) -> ModelError:
-    """The error for an IR file that can be read but says something impossible; people may have edited it."""
-    return ModelError(f"the {layer} is not consistent: {fault}", where=where,
-                      hint="write it again with `furiosa-compiler --target-ir`")  # fmt: skip
-
-
-def _load(source: Source, layer: str, target: Target) -> Any:
-    """The model in an IR file; its batch size is settled, and from the GIR on its target too."""
-    try:
-        value = irfile.load(source.data, source.where)
-        graph = value.graph if isinstance(value, Clusters) else value
-        if isinstance(graph, Graph):
-            check_tensors(graph, target)
-            fault = specs.broken(graph, specs.DFG if layer == "dfg" else specs.LDFG)
-            if fault:
-                raise _inconsistent(layer, fault, source.where)
-    except FuriosaError:
-        raise
-    except Exception as error:  # what people may write in a text is without end
-        raise _inconsistent(layer, f"{type(error).__name__}: {error}", source.where) from error
-    if source.batch_size != 1:
-        raise OptionError("the batch size of an IR file is settled already", where=source.where,
-                          hint="compile the model itself with the batch size")  # fmt: skip
-    if isinstance(value, Module) and value.target != target.name:
-        raise OptionError(f"the file is for `{value.target}`, not for `{target.name}`", where=source.where,
-                          hint=f"add `--target-npu {value.target}`, or compile the model itself")  # fmt: skip
-    return value
+        raise ModelError(f"cannot read the model `{path}`: {error.strerror}",
+                         hint="check the path and its permissions") from None  # fmt: skip

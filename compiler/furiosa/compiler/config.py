@@ -10,27 +10,42 @@ from typing import Any
 from furiosa.isa.errors import OptionError, UnsupportedError
 
 _LATER = "it changes the model's interface, which this version cannot do"
+_WORKS: dict[str, type] = {"permute_input": list}
 _CHANGES: dict[str, type] = {
-    "permute_input": list, "remove_lower": bool, "remove_unlower": bool, "without_quantize": dict,
+    "remove_lower": bool, "remove_unlower": bool, "skip_lower": bool, "without_quantize": dict,
     "keep_unsignedness": bool,
 }  # fmt: skip
 _TUNING: dict[str, type] = {
     "allow_precision_error": bool, "split_unit": int, "sa_malloc": bool, "tabulate_dequantize": bool,
     "lower_tabulated_dequantize": bool, "use_program_loading": bool, "use_tensor_dma": bool, "progress_mode": str,
 }  # fmt: skip
+# Of the SDK compiler's inner workings, as public configurations set them.
+_INNER: dict[str, type] = dict.fromkeys((
+    "abs_static_dram_addr", "allow_rf_segment", "allow_to_partition_last_axis", "bail_on_split_failure",
+    "disable_buffer_cache", "dont_care_bridge_cost", "dump_in_nvp", "external_operators_to_mlir",
+    "first_conv_to_matmul", "ignore_default_pdb", "mimic_sync_io", "no_buffer_sharing", "no_weight_pinning",
+    "optimize_external_operators", "optimize_lower_unlower", "panic_on_pdb_miss", "permute_strides", "skip_split",
+    "split_batch_lower_unlower", "split_width_first", "use_atrr_lifetime", "use_heuristic_lowering",
+    "use_hybrid_cast", "use_legacy_task_model", "use_loop_estimator", "use_pdb", "use_peak_memory_scheduler",
+    "use_projection_shape", "use_repartition", "use_repartition_conv", "use_subroutine",
+), bool) | dict.fromkeys(("estimator_mode", "graph_lowering_scheme", "io_scheduling_mode", "split_policy"), str) | {
+    "max_num_partitioning_axes": int, "max_operation_memory_ratio": float, "target_pes": list,
+}  # fmt: skip
 
 
 def check_config(config: Mapping[str, object]) -> None:
-    """Accept options that only tune the vendor's compiler; they have no effect here.
+    """Accept options that only tune the vendor's compiler, which have no effect here, and those that work.
 
+    ``permute_input``, a list of axes for each input, is checked against the model when that is read.
     Raises OptionError for an unknown name (with the nearest known one) or a value of the wrong type, and
     UnsupportedError for options that would change results and are not built.
     """
-    known = _CHANGES | _TUNING
+    known = _WORKS | _CHANGES | _TUNING | _INNER
     for name, value in config.items():
         if name not in known:
             near = get_close_matches(str(name), known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"the options are {', '.join(sorted(known))}"
+            options = ", ".join(sorted(_WORKS | _CHANGES | _TUNING))
+            hint = f"did you mean `{near[0]}`?" if near else f"the options are {options}"
             raise OptionError(f"unknown compiler option `{name}`", hint=hint)
         if type(value) is not known[name]:
             raise OptionError(f"compiler option `{name}` must be {known[name].__name__}, not {type(value).__name__}")

@@ -12,7 +12,7 @@ from math import inf
 
 import numpy as np
 
-from furiosa.compiler.graph import Array, Graph, Op, Quant, Reason, const, rebuild, with_inputs
+from furiosa.compiler.graph import Array, Graph, Op, Quant, Reason, const, rebuild, rewrite, with_inputs
 from furiosa.compiler.ops import BY_ONNX, OPS, OpDef, functions, qlinear
 from furiosa.compiler.ops.functions import Chain, Function
 from furiosa.compiler.ops.layout import affine
@@ -23,6 +23,28 @@ from furiosa.isa import arithmetic
 from furiosa.isa.dtypes import DType
 
 _MAX_DEPTH = 32
+
+
+def quantize_inputs(graph: Graph) -> Graph:
+    """Inputs are quantized before they are transposed, so that the NPU can transpose them."""
+    return rewrite(graph, quantize_of_transposed_input)
+
+
+def quantize_of_transposed_input(op: Op) -> Op | None:
+    """Q(transpose(input)) is transpose(Q(input))"""
+    if op.kind != "quantize" or not op.type.dtype.quantized or op.attrs.quant.axis is not None:
+        return None
+    row = [op.inputs[0]]
+    while row[-1].kind == "onnx" and row[-1].attrs.domain == "" and row[-1].attrs.op_type == "Transpose":
+        row.append(row[-1].inputs[0])
+    *moves, source = row
+    if source.kind != "input" or not moves:
+        return None
+    x = replace(op, inputs=(source,), type=replace(op.type, shape=source.type.shape), name=f"{op.name}:input")
+    for move in reversed(moves):
+        type_ = replace(op.type, shape=move.type.shape)
+        x = replace(move, inputs=(x,), type=type_, name=f"{op.name}:{move.name}")
+    return replace(x, name=op.name)
 
 
 def absorb_quantization(graph: Graph) -> Graph:

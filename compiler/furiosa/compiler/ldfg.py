@@ -12,7 +12,7 @@ from furiosa.compiler.graph import Attrs, Graph, Op, Reason, TensorType, const, 
 from furiosa.compiler.lowlevel import KINDS
 from furiosa.compiler.moves import Moves
 from furiosa.compiler.ops import BY_ONNX, OPS
-from furiosa.compiler.ops.layout import TO_NCHW, nhwc, transpose, view
+from furiosa.compiler.ops.layout import TO_NCHW, TO_NHWC, nhwc, transpose, view
 from furiosa.compiler.ops.table import QUANTIZE
 
 _MOVES = ("npu.view", "npu.transpose")
@@ -80,7 +80,29 @@ def lower(graph: Graph) -> Graph:
 
 def optimize(graph: Graph) -> Graph:
     """Local clean-ups that never change a value."""
-    return rewrite(graph, moves_of_moves, view_of_view, product_of_flattened, table_of_table, pair_of_functions)
+    return rewrite(
+        graph, moves_of_lower, moves_of_moves, view_of_view, product_of_flattened, table_of_table, pair_of_functions
+    )
+
+
+def moves_of_lower(op: Op) -> Op | None:
+    """views and transposes that undo ``lower`` leave nothing to move: the bytes as they come, seen with a shape"""
+    row = [op]
+    while row[-1].kind in _MOVES and len(row) < _LONGEST_ROW:
+        row.append(row[-1].inputs[0])
+    lowered = row.pop()
+    if lowered.kind != "lower" or not any(x.kind == "npu.transpose" for x in row):
+        return None
+    n, h, w, c = lowered.type.shape
+    moves = Moves.of((n, c, h, w))
+    moves.transpose((n, c, h, w), TO_NHWC)
+    for x in reversed(row):
+        if x.kind == "npu.transpose" and not moves.transpose(x.inputs[0].type.shape, x.attrs.perm):
+            return None
+    if len(moves.permutation()[0]) > 1:
+        return None
+    type_ = replace(lowered.type, shape=(1, 1, 1, lowered.type.size))
+    return view(replace(lowered, type=type_, name=f"{op.name}:given"), op.type.shape, op)  # type: ignore[arg-type]
 
 
 def moves_of_moves(op: Op) -> Op | None:

@@ -10,6 +10,7 @@ from furiosa.compiler import gir, lir
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.cpu_model import to_onnx
+from furiosa.compiler.frontend.node import Permuted
 from furiosa.compiler.gir.program import Gir
 from furiosa.compiler.graph import Op
 from furiosa.compiler.limits import check_program
@@ -48,9 +49,7 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
 
     def name(op: Op) -> str:
         own = names.get(op) or (f"{op.name}:lowered" if op.kind in KINDS else op.name)
-        axes = "NHWC" if op.kind in KINDS or op.kind == "lower" else "NCHW"
-        form = axes if len(op.type.shape) == 4 else "?" * len(op.type.shape)
-        tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, form)
+        tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, _format(op))
         return own
 
     inputs = tuple(name(op) for op in model.graph.inputs)
@@ -69,6 +68,16 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
                   tuple(programs), tuple(cpu_models), json.dumps(placement(model.graph)))  # fmt: skip
 
 
+def _format(op: Op) -> str:
+    """A letter for each axis; what an axis means is known of images only."""
+    if len(op.type.shape) != 4:
+        return "?" * len(op.type.shape)
+    if op.kind in KINDS or op.kind == "lower":
+        return "NHWC"
+    source = op.inputs[0] if op.kind == "quantize" else op
+    return "".join("NCHW"[axis] for axis in source.attrs.axes) if isinstance(source.attrs, Permuted) else "NCHW"
+
+
 def _renamed(cluster: Cluster, names: dict[Op, str]) -> Cluster:
     """The cluster as it is: ops that are results of the model carry the result's name already."""
     wrong = [op for op in (*cluster.inputs, *cluster.outputs) if names.get(op, op.name) != op.name]
@@ -84,7 +93,8 @@ def _host_step(op: Op, x: str, y: str) -> enf.Step:
         case "dequantize":
             return enf.Dequantize(x, y, op.inputs[0].type.scale, op.inputs[0].type.zero)
         case "lower":
-            return enf.Lower(x, y, nchw(op.inputs[0].type.shape))
+            n, h, w, c = op.type.shape
+            return enf.Lower(x, y, (n, c, h, w))
         case _:
             return enf.Unlower(x, y, nchw(op.type.shape))
 

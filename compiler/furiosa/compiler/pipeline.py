@@ -43,18 +43,22 @@ def _graph(function: Callable[[Graph], Graph], rules: tuple[Spec, ...], title: s
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model's file: its bytes, what to call it in errors, the batch size to apply, and the folder it lies in."""
+    """A model's file: its bytes, what to call it in errors, the batch size to apply, and the folder it lies in.
+
+    ``permute_input`` is the compiler option of that name.
+    """
 
     data: bytes
     where: str
     batch_size: int = 1
     folder: Path | None = None
+    permute_input: Any = None
 
 
 def _import(source: Source, _: Target) -> Graph:
     from furiosa.compiler.frontend.onnx import import_onnx
 
-    return import_onnx(source.data, source.where, source.batch_size, source.folder)
+    return import_onnx(source.data, source.where, source.batch_size, source.folder, source.permute_input)
 
 
 STAGES: tuple[Stage, ...] = (
@@ -64,6 +68,7 @@ STAGES: tuple[Stage, ...] = (
         _graph(quantization.type_integers, ()),        # integers get their scale, wherever it is stated
         _graph(quantization.merge_pairs, ()),          # the scales that ONNX Runtime rounds by
         _graph(quantization.store_unsigned, ()),       # and the element types
+        _graph(dfg.quantize_inputs, ()),               # integers are moved, not real numbers
         _graph(dfg.absorb_quantization, specs.DFG),    # after this, quantization is a matter of types
     )),
     Stage("ldfg", (

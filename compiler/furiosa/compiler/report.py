@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from furiosa.compiler.lir.program import Lir
-from furiosa.compiler.module import Module
-from furiosa.compiler.placement import Row
-from furiosa.isa.instructions import Load, Store
-from furiosa.isa.target import target
-from furiosa.isa.timeline import schedule
+if TYPE_CHECKING:  # a report that was made before is shown without the compiler, and without NumPy
+    from furiosa.compiler.lir.program import Lir
+    from furiosa.compiler.module import Module
+    from furiosa.compiler.placement import Row
 
 SCHEMA_VERSION = 1
 
 
 def report(module: Module[Lir]) -> dict[str, Any]:
     """The report as plain data. Cycles and latency are modelled, of the NPU executing one batch."""
+    from furiosa.isa.target import target
+    from furiosa.isa.timeline import schedule
+
     npu = target(module.target)
     cycles = sum(schedule(program.instructions, npu).cycles for program in module.programs)
     instructions = [inst for program in module.programs for inst in program.instructions]
@@ -40,6 +41,8 @@ def report(module: Module[Lir]) -> dict[str, Any]:
 
 
 def _dram_bytes(inst: object) -> int:
+    from furiosa.isa.instructions import Load, Store
+
     if isinstance(inst, Load):
         return inst.dst.size
     return inst.src.size if isinstance(inst, Store) else 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from furiosa.compiler import gir, lir, lowlevel
-from furiosa.compiler.frontend.node import Affine, OnnxNode, Project
+from furiosa.compiler.frontend.node import Affine, OnnxNode, Permuted, Project
 from furiosa.compiler.gir import records
 from furiosa.compiler.gir.records import Unreadable, bad_line
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, Reason, TensorType
@@ -66,9 +66,9 @@ class ModuleHead:
 
 
 _ATTRS = (
-    Attrs, Affine, OnnxNode, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain, movement.Concat,
-    movement.Pad, movement.Transpose, normalization.ChannelAffine, normalization.Softmax, pool.Pool, pool.GlobalPool,
-    resize.Resize,
+    Attrs, Affine, OnnxNode, Permuted, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain,
+    movement.Concat, movement.Pad, movement.Transpose, normalization.ChannelAffine, normalization.Softmax, pool.Pool,
+    pool.GlobalPool, resize.Resize,
 )  # fmt: skip
 _LOWLEVEL = (
     lowlevel.Conv, lowlevel.Pool, lowlevel.AddPool, lowlevel.Binary, lowlevel.Concat, lowlevel.Pad, lowlevel.Slice,

@@ -68,7 +68,7 @@ Examples:
 )
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what runs where, with reasons, work, memory and time.")
-@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors and warnings only.")
 @click.option("--no-cache", is_flag=True, help="Do not use the cache of compiler results.")
 @click.option(
     "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
@@ -82,6 +82,7 @@ def compiler(
     The format is recognised by content. Progress goes to stderr. Options of the compiler itself are read from the YAML
     file that NPU_COMPILER_CONFIG_PATH names.
     """
+    from furiosa.cli.logs import shown_log
     from furiosa.compiler import compile_model
     from furiosa.isa.files import check_outputs, save_all
 
@@ -89,15 +90,16 @@ def compiler(
     output = output or Path(f"output.{target_ir}")
     check_outputs(source, [output, dot_graph, analyze_memory, report])
     _check_layers(target_ir, {"--analyze-memory": analyze_memory, "--report": report})
-    compiled = compile_model(
-        source, target=target_npu, batch_size=batch_size,
-        progress=None if quiet else _show, target_ir=target_ir,
-    )  # fmt: skip
+    with shown_log(quiet):
+        compiled = compile_model(
+            source, target=target_npu, batch_size=batch_size, progress=None if quiet else _show, target_ir=target_ir,
+            cache_enabled=not no_cache,
+        )  # fmt: skip
     files: dict[Path, str | bytes] = {output: compiled.data}
     if dot_graph is not None:
         files[dot_graph] = _dot(compiled)
     if analyze_memory is not None:
-        files[analyze_memory] = _memory(compiled)
+        files[analyze_memory] = _memory(compiled, source)
     if report is not None:
         files[report] = json.dumps(_reported(compiled), indent=2) + "\n"
     save_all(files)
@@ -126,32 +128,34 @@ def _show(text: str) -> None:
 def _dot(compiled: Compiled) -> str:
     from furiosa.compiler.dot import render
 
-    return render(_layer(compiled, "--dot-graph", "ldfg", "dfg", "cdfg"))
+    return render(_layer(compiled, "--dot-graph", "cdfg", "ldfg", "dfg"))
 
 
-def _memory(compiled: Compiled) -> str:
+def _memory(compiled: Compiled, source: Path) -> str:
     from furiosa.compiler.memory_report import render
 
-    return render(_layer(compiled, "--analyze-memory", "gir"))
+    clusters = compiled.layers.get("cdfg")
+    return render(_layer(compiled, "--analyze-memory", "gir"), source.name, clusters.graph if clusters else None)
 
 
 def _reported(compiled: Compiled) -> dict[str, Any]:
+    if compiled.report:
+        return compiled.report
     from furiosa.compiler.module import linearize
     from furiosa.compiler.report import report
 
-    if compiled.report:
-        return compiled.report
     lir = compiled.layers.get("lir")
     return report(lir if lir is not None else linearize(_layer(compiled, "--report", "gir")))
 
 
 def _details(compiled: Compiled) -> str:
     """The report as a table; of a compilation that stops early, where the operators run as far as that is known."""
-    from furiosa.compiler.placement import placement
     from furiosa.compiler.report import render, render_placement
 
     if compiled.report or {"gir", "lir"} & compiled.layers.keys():
         return render(_reported(compiled))
+    from furiosa.compiler.placement import placement
+
     for layer in ("cdfg", "ldfg"):
         if layer in compiled.layers:
             value = compiled.layers[layer]

@@ -26,6 +26,15 @@ COMMAND_LIST = (
     ("furiosa-server", "RESTful/GRPC Serving framework for DNN models"),
 )
 
+# Sub-commands of our own: the module of each, imported when it is called, and its help. `main(arguments)` of the module
+# gets what follows the sub-command, and returns the exit status.
+OWN_COMMANDS = {
+    "enf": ("furiosa.cli.enf", "A look into compiled files: steps, programs, instructions and where they come from"),
+    "env": ("furiosa.cli.environment", "Every environment variable, with its value, origin and meaning"),
+    "quantize": ("furiosa.cli.quantize", "Quantization of a float model to int8, with a look at what is lost"),
+    "cache": ("furiosa.cli.cache", "The cache of compiler results: what it holds, and making it smaller"),
+}
+
 _HINT = "`furiosa --help` lists the options and sub-commands"
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -95,14 +104,23 @@ def _main(arguments: Sequence[str]) -> int:
     parser = _parser(registry)
     # argparse never sees what follows the sub-command: it would consume `--` and complete abbreviations.
     position = next((i for i, text in enumerate(arguments) if not text.startswith("-")), len(arguments))
-    if position < len(arguments) and arguments[position] not in registry.commands:
-        raise _absent(arguments[position])
+    if position < len(arguments) and arguments[position] not in {**registry.commands, **OWN_COMMANDS}:
+        raise _absent(arguments[position], registry)
     args = parser.parse_args(arguments[: position + 1])
     if args.version:
         return _emit(_version())
     if args.subcommand is None:
         return _emit(parser.format_help().rstrip("\n"))
+    if args.subcommand in OWN_COMMANDS:
+        return _own(args.subcommand, arguments[position + 1 :])
     return execute(registry, args, arguments[position + 1 :])
+
+
+def _own(subcommand: str, arguments: Sequence[str]) -> int:
+    from importlib import import_module
+
+    module, _ = OWN_COMMANDS[subcommand]
+    return int(import_module(module).main(arguments))
 
 
 def _version() -> str:
@@ -132,15 +150,20 @@ def _parser(registry: CommandRegistry) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     subparsers = parser.add_subparsers(title="sub-command help", dest="subcommand", metavar="<sub-command>")
-    for subcommand, command in registry.commands.items():
-        subparsers.add_parser(subcommand, help=command.description, add_help=False)
+    helps = {name: command.description for name, command in registry.commands.items()}
+    for name, text in {**helps, **{name: text for name, (_, text) in OWN_COMMANDS.items()}}.items():
+        subparsers.add_parser(name, help=text, add_help=False)
     return parser
 
 
-def _absent(subcommand: str) -> OptionError:
+def _absent(subcommand: str, registry: CommandRegistry) -> OptionError:
     needed = next((name for name, _ in COMMAND_LIST if _subcommand(name) == subcommand), None)
     if needed is None:
-        return OptionError(f"`furiosa` has no sub-command `{subcommand}`", hint=_HINT)
+        from difflib import get_close_matches
+
+        near = get_close_matches(subcommand, [*registry.commands, *OWN_COMMANDS], 1)
+        hint = f"did you mean `furiosa {near[0]}`?" if near else _HINT
+        return OptionError(f"`furiosa` has no sub-command `{subcommand}`", hint=hint)
     return OptionError(
         f"`furiosa {subcommand}` needs the executable `{needed}`, which is not on PATH",
         hint="activate the environment that it is installed in",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +81,56 @@ def _absent() -> None:
     return None
 
 
+_REDIS = r"(rediss?)://(?P<login>.*@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?(/\d*)?(\?.*)?"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """Where compiled models are kept: a folder, or a ``redis://`` or ``rediss://`` URL.
+
+    ``text`` may hold a password; what is shown, this object as a string, never does.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        scheme, separator, _ = self.text.partition("://")
+        if not separator:
+            return self.text
+        known = re.fullmatch(_REDIS, self.text, re.DOTALL)
+        if known is None:
+            return f"{scheme}://***"
+        return f"{scheme}://{'***@' if known['login'] else ''}{known[3]}{known[4] or ''}{known[5] or ''}"
+
+    __repr__ = __str__
+
+
+def _on_or_off(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("expected 1 or 0")
+    return text == "1"
+
+
+def _cache_folder() -> StoreUrl:
+    return StoreUrl("~/.cache/furiosa/compiler")
+
+
 DEVICES = _define("FURIOSA_DEVICES", str, str, "default device specification, e.g. `warboy(2)*1` or `npu:0:0-1`")
 DEVNAME = _define("NPU_DEVNAME", str, str, "deprecated name of FURIOSA_DEVICES, which wins over it")
 LOG_LEVEL = _define("FURIOSA_LOG_LEVEL", _log_level, lambda: "INFO", "log level: INFO, WARN, ERROR or OFF")
+XDG_STATE_HOME = _define(
+    "XDG_STATE_HOME", Path, lambda: Path.home() / ".local/state/furiosa", "folder above the default of FURIOSA_LOG_DIR"
+)
+LOG_DIR = _define(
+    "FURIOSA_LOG_DIR", Path, lambda: XDG_STATE_HOME.get() / "logs",
+    "folder of compile logs (default: `$XDG_STATE_HOME/logs`, `~/.local/state/furiosa/logs`)",
+)  # fmt: skip
+TEST_IS_RUNNING = _define("FURIOSA_TEST_IS_RUNNING", str, str, "not empty: deprecated sessions write no compile log")
 PROFILER_OUTPUT: Variable[Path | None] = _define(
     "FURIOSA_PROFILER_OUTPUT_PATH", Path, _absent, "write a Chrome trace of the whole process to this file"
+)
+NUX_PROFILER_PATH: Variable[Path | None] = _define(
+    "NUX_PROFILER_PATH", Path, _absent, "deprecated name of FURIOSA_PROFILER_OUTPUT_PATH, which wins over it"
 )
 COMPILER_CONFIG: Variable[Path | None] = _define(
     "NPU_COMPILER_CONFIG_PATH", Path, _absent, "YAML file with the compiler_config of every compilation"
@@ -111,3 +157,15 @@ DUMP: Variable[Path | None] = _define(
 DEBUG = _define(
     "FURIOSA_DEBUG", lambda text: text != "0", lambda: False, "1 makes commands print the traceback of every error"
 )
+CACHE_ENABLED = _define(
+    "FC_CACHE_ENABLED", _on_or_off, lambda: True, "1 or 0: whether compiled models are kept and used again"
+)
+CACHE_STORE = _define(
+    "FC_CACHE_STORE_URL", StoreUrl, _cache_folder,
+    "where compiled models are kept: a folder (default: `~/.cache/furiosa/compiler`), `redis://:PASSWORD@HOST:PORT` or "
+    "`rediss://...`",
+)  # fmt: skip
+CACHE_LIFETIME = _define(
+    "FC_CACHE_LIFETIME", int, lambda: 72 * 3600,
+    "seconds for which a compiled model is used again (default: 259200); 0: compile anew; below 0: without end",
+)  # fmt: skip

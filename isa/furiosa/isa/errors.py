@@ -74,6 +74,10 @@ class DeviceError(FuriosaError):
     exit_status = ExitStatus.DEVICE
 
 
+class DeviceBusyError(DeviceError):
+    """A device is in use: its user has to end first."""
+
+
 class InternalError(FuriosaError):
     """A fault of this software, to be reported together with the named pass or instruction."""
 

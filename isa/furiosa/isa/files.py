@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -105,7 +104,7 @@ def _in_place(path: Path) -> bool:
 
 def _stage(place: str, data: bytes, stack: ExitStack) -> str:
     """A new file with this content in the folder of ``place``, with its mode; gone when ``stack`` ends."""
-    temporary = os.path.join(os.path.dirname(place), f".furiosa-{secrets.token_hex(8)}")
+    temporary = os.path.join(os.path.dirname(place), f".furiosa-{os.urandom(8).hex()}")
     stack.callback(_remove, temporary)
     try:
         _write_nameless(temporary, place, data)

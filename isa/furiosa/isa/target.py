@@ -9,11 +9,6 @@ from pathlib import Path
 
 from furiosa.isa.errors import OptionError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 _FILE = Path(__file__).parent / "targets" / "warboy.toml"
 _ALIASES = {
     "warboy-a0": "warboy", "warboy-b0": "warboy", "warboy-a0-2pe": "warboy-2pe", "warboy-b0-2pe": "warboy-2pe",
@@ -58,6 +53,11 @@ class Target:
 
 @cache
 def _table() -> dict[str, dict[str, int]]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     return tomllib.loads(_FILE.read_text())
 
 

@@ -24,14 +24,57 @@ class Program:
     def kernels(self) -> str:
         """The variant that executes this program."""
 
-def quantize(x: Buffer, y: Buffer, scale: float, zero_point: int, signed: bool, threads: int) -> None:
+class Inference:
+    """The host's steps at the border of the NPU and the programs between them, executed in one call.
+
+    Values are numbered by their place in ``sizes`` (bytes). Those of ``interface`` lie in memory of the caller, the
+    others in memory of the execution. The methods that append a step raise ValueError for values that do not fit it.
+    """
+
+    def __init__(self, sizes: Sequence[int], interface: Sequence[int]) -> None: ...
+    def quantize(self, x: int, y: int, scale: float, zero_point: int, signed: bool) -> None:
+        """Append ``quantize``."""
+
+    def dequantize(self, x: int, y: int, scale: float, zero_point: int, signed: bool) -> None:
+        """Append ``dequantize``."""
+
+    def transpose(self, x: int, y: int, images: int, rows: int, columns: int, itemsize: int) -> None:
+        """Append y[image, column, row] = x[image, row, column]."""
+
+    def program(self, program: Program, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]) -> None:
+        """Append an execution; ports are (address, value)."""
+
+    def run(self, requests: Sequence[Sequence[Buffer]], inputs: int, threads: int) -> None:
+        """Execute once for each request, which is its contiguous buffers of the interface: ``inputs`` to read first.
+
+        Releases the GIL once for all of them and may be called from several threads at a time. Raises ValueError for
+        buffers of another size.
+        """
+
+def peak(kernels: str) -> float:
+    """Multiply-accumulate operations a second of one thread with a variant's instructions when nothing holds it up.
+
+    Measured for some milliseconds, without the GIL.
+    """
+
+# The host's steps: ``kernels`` is a variant, the best one when it is empty. Buffers need not be aligned.
+
+def quantize(
+    x: Buffer, y: Buffer, scale: float, zero_point: int, signed: bool, threads: int, kernels: str = ""
+) -> None:
     """``arithmetic.quantize`` from float32 ``x`` to int8 (``signed``) or uint8 ``y`` of as many elements."""
 
-def dequantize(x: Buffer, y: Buffer, scale: float, zero_point: int, signed: bool, threads: int) -> None:
+def dequantize(
+    x: Buffer, y: Buffer, scale: float, zero_point: int, signed: bool, threads: int, kernels: str = ""
+) -> None:
     """``arithmetic.dequantize`` from int8 (``signed``) or uint8 ``x`` to float32 ``y`` of as many elements."""
 
-def nchw_to_nhwc(x: Buffer, y: Buffer, n: int, c: int, h: int, w: int, itemsize: int, threads: int = 1) -> None:
+def nchw_to_nhwc(
+    x: Buffer, y: Buffer, n: int, c: int, h: int, w: int, itemsize: int, threads: int = 1, kernels: str = ""
+) -> None:
     """``y`` = ``x`` with channels last; elements have 1, 2 or 4 bytes."""
 
-def nhwc_to_nchw(x: Buffer, y: Buffer, n: int, c: int, h: int, w: int, itemsize: int, threads: int = 1) -> None:
+def nhwc_to_nchw(
+    x: Buffer, y: Buffer, n: int, c: int, h: int, w: int, itemsize: int, threads: int = 1, kernels: str = ""
+) -> None:
     """``y`` = ``x`` with channels first; elements have 1, 2 or 4 bytes."""

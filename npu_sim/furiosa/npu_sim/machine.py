@@ -45,6 +45,11 @@ class Machine:
         p = self.program
         return module.Program(p.code, p.constants, p.sram_bytes, p.dram_bytes, self.kernels)
 
+    @property
+    def native(self) -> Any:
+        """The program in the native module; None where the reference executes."""
+        return self._native
+
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array] | None = None) -> list[Array]:
         """One execution: an array for each input port in, one for each output port out.
 

@@ -186,7 +186,7 @@ def split(graph: Graph, node: NodeProto, opset: int) -> list[NodeProto]:
     return [node]
 
 
-def linear(graph: Graph, node: NodeProto, opset: int) -> list[NodeProto]:
+def per_tensor(graph: Graph, node: NodeProto, opset: int) -> list[NodeProto]:
     """One scale for all channels was all there was before opset 13."""
     if opset < 13 and graph.shape(node.input[1]) != ():
         raise refusal(node, opset, "it has a scale for each channel")
@@ -197,12 +197,12 @@ def linear(graph: Graph, node: NodeProto, opset: int) -> list[NodeProto]:
 
 Counterpart = Callable[[Graph, NodeProto, int], list[NodeProto]]
 COUNTERPARTS: dict[str, Counterpart] = {
-    "DequantizeLinear": linear,
+    "DequantizeLinear": per_tensor,
     "Hardmax": softmax,
     "LayerNormalization": layer_normalization,
     "LogSoftmax": softmax,
     "Pad": pad,
-    "QuantizeLinear": linear,
+    "QuantizeLinear": per_tensor,
     "ReduceL1": axes_attribute,
     "ReduceL2": axes_attribute,
     "ReduceLogSum": axes_attribute,

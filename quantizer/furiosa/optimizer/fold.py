@@ -132,10 +132,9 @@ def constant_value(node: NodeProto) -> TensorProto:
 
 
 def _foldable(graph: Graph, node: NodeProto) -> bool:
-    shapes = [graph.shape(name) or () for name in node.output]
-    return all(inner.domain in _DOMAINS and inner.op_type not in _KEPT for inner in all_nodes([node])) and all(
-        prod(shape) <= _MOST_ELEMENTS for shape in shapes
-    )
+    sizes = [prod(graph.shape(name) or ()) for name in node.output]
+    pure = (inner.domain in _DOMAINS and inner.op_type not in _KEPT for inner in all_nodes([node]))
+    return max(sizes) <= _MOST_ELEMENTS and all(pure)
 
 
 def _run(graph: Graph, nodes: list[NodeProto], names: list[str]) -> dict[str, TensorProto]:
@@ -143,6 +142,5 @@ def _run(graph: Graph, nodes: list[NodeProto], names: list[str]) -> dict[str, Te
     read = set().union(*(read_by(node) for node in nodes))
     add_light(proto, {name: graph.constants[name] for name in sorted(read & graph.constants.keys())})
     large = {value.name: numpy_helper.to_array(graph.constants[value.name]) for value in proto.input}
-    model = helper.make_model(proto, opset_imports=graph.opset_imports(), ir_version=10)
-    results = session(model).run(names, large)
+    results = session(graph.model(proto)).run(names, large)
     return {name: numpy_helper.from_array(result) for name, result in zip(names, results)}

@@ -99,6 +99,10 @@ class Graph:
         graph = helper.make_graph(self.nodes, "graph", self.inputs, results)
         add_light(graph, self.constants)
         graph.value_info.extend(ValueInfoProto(name=name, type=hint) for name, hint in self.hints.items())
+        return self.model(graph)
+
+    def model(self, graph: GraphProto) -> ModelProto:
+        """Nodes of this graph as a model of their own."""
         return helper.make_model(graph, opset_imports=self.opset_imports(), ir_version=_LIGHT_IR_VERSION)
 
     def opset_imports(self) -> list[Any]:

@@ -35,8 +35,8 @@ def read(model: ModelProto, input_shapes: Shapes | None) -> Graph:
         constants=constants,
         opsets={_domain(item.domain): item.version for item in model.opset_import},
     )
-    graph.hints = _foreign_types(graph, model, symbol_values(given, inputs))
     _check(graph, model)
+    graph.hints = _foreign_types(graph, model, symbol_values(given, inputs))
     return graph
 
 

@@ -41,8 +41,9 @@ def optimize_model(model: ModelProto, input_shapes: Shapes | None = None, opset_
                             hint="leave it out: 13 is what the quantizer and the compiler prefer")  # fmt: skip
     graph = read(model, input_shapes)
     graph.opsets.setdefault("", opset_version)
-    convert(graph, opset_version)
     settle(graph)
+    if graph.opset != opset_version:
+        convert(graph, opset_version)
     while rewrite(graph, RULES):
         settle(graph)
     return write(graph, model)

@@ -51,13 +51,13 @@ class View:
         name. False when it cannot: it is an input or an output of the model itself.
         """
         result = node.output[0]
-        old, new = (source, result) if result in self._results else (result, source)
+        producer = self._producers.get(source)
+        upward = result in self._results
+        if upward and (producer is None or source in self._results):
+            return False
+        old, new = (source, result) if upward else (result, source)
         touched = [other for other in self._readers.get(old, {}).values() if other is not node]
-        if old == source:
-            producer = self._producers.get(source)
-            if producer is None or source in self._results:
-                return False
-            self._producers[result] = producer
+        if upward and producer is not None:
             touched.append(producer)
         if any(new in defined_in(body) for other in touched for body in subgraphs(other)):
             return False
@@ -66,6 +66,8 @@ class View:
         self._readers.setdefault(new, {}).update((id(other), other) for other in touched if new in read_by(other))
         self._readers.pop(old, None)
         self._remove(node)
+        if producer is not None:
+            self._producers[new] = producer
         return True
 
     def _enter(self, node: NodeProto) -> None:

@@ -11,20 +11,21 @@ from furiosa.optimizer.downgrade import downgrade
 from furiosa.optimizer.failures import ConversionError, InvalidModelError, first_line
 from furiosa.optimizer.fold import settle
 from furiosa.optimizer.graph import Graph
-from furiosa.optimizer.inference import infer
 from furiosa.optimizer.scopes import all_nodes
 
 
 def convert(graph: Graph, opset: int) -> None:
-    """Bring the graph to another version of the standard's operators; those of other domains stay.
+    """Bring a settled graph to another version of the standard's operators; those of other domains stay.
 
     Raises ConversionError naming the operator that has no counterpart there.
     """
     before = graph.opset
-    if before == opset:
-        return
+    if before < opset:
+        _upgrade(graph, opset)
+    elif before > opset:
+        downgrade(graph, opset)
     try:
-        _upgrade(graph, opset) if before < opset else _downgrade(graph, opset)
+        settle(graph)
     except InvalidModelError as error:  # in the other version an operator does not take the type of an input
         raise _refusal(before, opset, error.message) from None
 
@@ -34,11 +35,10 @@ def _upgrade(graph: Graph, opset: int) -> None:
     try:
         converted = version_converter.convert_version(typed, opset)
     except Exception as error:  # RuntimeError for what it does not support, and others
-        raise _refusal(graph.opset, opset, first_line(error).rpartition("failed: ")[2]) from None
+        raise _refusal(graph.opset, opset, first_line(error).rpartition("failed: ")[2].replace("$", "")) from None
     if graph.opset < 11:
         _keep_sampling(converted)
     graph.update(converted)
-    infer(graph)
 
 
 def _keep_sampling(model: ModelProto) -> None:
@@ -47,12 +47,6 @@ def _keep_sampling(model: ModelProto) -> None:
         if node.op_type == "Resize" and not node.domain:
             node.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
             node.attribute.append(helper.make_attribute("nearest_mode", "floor"))
-
-
-def _downgrade(graph: Graph, opset: int) -> None:
-    settle(graph)
-    downgrade(graph, opset)
-    infer(graph)
 
 
 def _refusal(before: int, after: int, reason: str) -> ConversionError:

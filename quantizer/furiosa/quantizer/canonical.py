@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
@@ -11,7 +11,6 @@ from furiosa.quantizer.graph import Array, FloatGraph, attribute
 from furiosa.quantizer.names import Names, subgraphs
 from furiosa.quantizer.preparing import drop_unused, replace_nodes
 from furiosa.quantizer.products import BIAS, WEIGHTS, read_product
-from furiosa.quantizer.schemes import SCHEMES
 
 
 def canonicalize(model: ModelProto) -> None:
@@ -37,18 +36,6 @@ class _Writer:
         name = self.names.fresh(like)
         self.model.graph.initializer.append(numpy_helper.from_array(value, name))
         return name
-
-
-def part_results(model: ModelProto, names: Collection[str]) -> None:
-    """Let nodes of their own make these results, where operators whose range is given make them. Edits ``model``."""
-    fresh, nodes = Names(model.graph), []
-    for node in model.graph.node:
-        nodes.append(node)
-        scheme = SCHEMES.get(node.op_type)
-        if scheme is not None and scheme.result is not None and node.output[0] in names:
-            result, node.output[0] = node.output[0], fresh.fresh(f"{node.output[0]}_whole")
-            nodes.append(helper.make_node("Identity", node.output[:1], [result], name=fresh.fresh(f"{node.name}_part")))
-    replace_nodes(model.graph, nodes)
 
 
 def _bypass(model: ModelProto) -> None:

@@ -11,10 +11,9 @@ from onnx import NodeProto
 
 from furiosa.isa.errors import OptionError
 from furiosa.quantizer.graph import FloatGraph
-from furiosa.quantizer.placement import Placement, clip_bounds
+from furiosa.quantizer.placement import Placement, Range, clip_bounds
 from furiosa.quantizer.schemes import Kind
 
-Range = tuple[float, float]
 Ranges = Mapping[str, Sequence[float]]
 _LEAST_SCALE = 2.0**-64
 _MOST = 1e30

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from furiosa.quantizer.graph import Array, FloatGraph, attribute
 from furiosa.quantizer.products import Product, per_channel, read_product
 from furiosa.quantizer.schemes import COMPUTED_PRODUCT, MICROSOFT, SCHEMES, Kind, Scheme
 
+Range = tuple[float, float]
 _LOWEST = -1e30
 _TABLES = ("Add", "Sub", "Mul")
 
@@ -69,16 +70,18 @@ def _float_results(node: NodeProto) -> int | None:
     return None if node.op_type == "Split" else 1
 
 
-def place(graph: FloatGraph, known: Collection[str], exclude: Collection[str]) -> Placement:
-    """Settle every node. ``known``: tensors with a range, which are float32 where inference does not tell.
+def place(
+    graph: FloatGraph, known: Mapping[str, Range], fixed: Mapping[str, Range], exclude: Collection[str]
+) -> Placement:
+    """Settle every node. ``known``: calibrated ranges, of tensors that are float32 where inference does not tell.
 
-    ``exclude``: nodes that stay float32, by name.
+    ``fixed``: ranges that results of the model must have; ``exclude``: nodes that stay float32, by name.
     """
     stays = float_parts(graph) | set(exclude)
     placement = Placement(graph, {})
     for node in graph.nodes:
         scheme = None if node.name in stays else _scheme(graph, node, known, placement)
-        if scheme is not None and _follows(placement, node, scheme):
+        if scheme is not None and _follows(placement, node, scheme) and _suits(scheme, node.output[0], known, fixed):
             placement.schemes[node.name] = scheme
     _drop_islands(placement)
     _drop_idle_moves(placement)
@@ -87,7 +90,7 @@ def place(graph: FloatGraph, known: Collection[str], exclude: Collection[str]) -
     return placement
 
 
-def _scheme(graph: FloatGraph, node: NodeProto, known: Collection[str], placement: Placement) -> Scheme | None:
+def _scheme(graph: FloatGraph, node: NodeProto, known: Mapping[str, Range], placement: Placement) -> Scheme | None:
     """The row of the table for this node; None when it has none, or its tensors are not float32 data."""
     ours = node.domain == "" or (node.domain == "com.microsoft" and node.op_type in MICROSOFT)
     scheme = SCHEMES.get(node.op_type) if ours else None
@@ -106,6 +109,15 @@ def _scheme(graph: FloatGraph, node: NodeProto, known: Collection[str], placemen
     floats = all(graph.is_float(name) or (graph.is_float(name) is None and name in known)
                  for name in (*operands, node.output[0]))  # fmt: skip
     return scheme if computed and floats else None
+
+
+def _suits(scheme: Scheme, name: str, known: Mapping[str, Range], fixed: Mapping[str, Range]) -> bool:
+    """Whether the range that an operator's result always has, if there is one, is the one to quantize it with."""
+    if scheme.result is None:
+        return True
+    if name in fixed:
+        return fixed[name] == scheme.result
+    return name not in known or known[name][1] >= scheme.result[1] / 2
 
 
 def _leaves_range(graph: FloatGraph, node: NodeProto) -> bool:
@@ -204,7 +216,7 @@ def _bias_row(graph: FloatGraph, product: Product, add: NodeProto) -> Array | No
     return None if row is None else np.broadcast_to(row, (product.channels,))
 
 
-def clip_bounds(graph: FloatGraph, node: NodeProto) -> tuple[float, float] | None:
+def clip_bounds(graph: FloatGraph, node: NodeProto) -> Range | None:
     """What a Relu or Clip clamps to; None when that is computed, or it is another node."""
     if node.op_type == "Relu":
         return 0.0, np.inf

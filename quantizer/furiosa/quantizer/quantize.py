@@ -10,7 +10,7 @@ import onnx
 from onnx import ModelProto, TensorProto
 
 from furiosa.isa.errors import ModelError, OptionError
-from furiosa.quantizer.canonical import canonicalize, part_results
+from furiosa.quantizer.canonical import canonicalize
 from furiosa.quantizer.editor import Border, EditorError, TensorType, take_border
 from furiosa.quantizer.encodings import Encodings, Ranges, check_ranges
 from furiosa.quantizer.floatmodel import load_float_model
@@ -60,11 +60,10 @@ def quantize_model(
     stays = _excluded(model, exclude)
     model = prepare(model)
     canonicalize(model)
-    part_results(model, border.ranges)
     fold_affine(model, stays)
     graph = FloatGraph(model)
     known = check_ranges(graph, ranges)
-    placement = place(graph, known, stays)
+    placement = place(graph, known, border.ranges, stays)
     if not (placement.schemes or stays):
         raise _nothing_to_quantize(graph)
     quantized = QdqWriter(placement, Encodings(placement, known, border.ranges), border).write()

@@ -21,7 +21,7 @@ class Scheme:
     """``data``: the operands that are quantized, by position; None for all of them. The others stay as they are.
 
     ``clamps``: a Relu or Clip behind it needs no quantization in between. ``result``: the range of the result where it
-    does not depend on data.
+    does not depend on data; where less than half of it is used, the operator stays float32.
     """
 
     kind: Kind

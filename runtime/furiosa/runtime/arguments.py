@@ -23,10 +23,10 @@ def input_arrays(model: Model, inputs: TensorArray) -> list[Array]:
     Raises, in this order: ValueError for a wrong number of tensors, TypeError for a wrong element type or for what is
     no tensor, ValueError for a wrong shape.
     """
-    tensors = _tensors(inputs)
+    tensors = inputs if type(inputs) is list else _tensors(inputs)
     if len(tensors) != model.input_num:
         raise ValueError(f"{model.input_num} tensors are expected, but {len(tensors)} tensors are given")
-    return [_array(tensor, desc) for tensor, desc in zip(tensors, model.inputs(), strict=True)]
+    return [_array(tensor, desc) for tensor, desc in zip(tensors, model.inputs())]
 
 
 def named_arrays(model: Model, inputs: Mapping[str, Tensor]) -> list[Array]:
@@ -53,9 +53,13 @@ def output_indices(model: Model, outputs: Sequence[str]) -> list[int]:
     return [names.index(name) for name in outputs]
 
 
+def is_array(value: object) -> bool:
+    """Whether NumPy sees an array in it without looking at elements: it is one, or has the array interface."""
+    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
+
+
 def _tensors(inputs: TensorArray) -> list[Tensor]:
-    single = hasattr(inputs, "__array__") or hasattr(inputs, "__array_interface__") or np.isscalar(inputs)
-    if single:
+    if is_array(inputs) or np.isscalar(inputs):
         return [inputs]
     if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping):
         raise TypeError(f"inputs are given as arrays, not as {type(inputs).__name__}")
@@ -64,13 +68,12 @@ def _tensors(inputs: TensorArray) -> list[Tensor]:
 
 def _array(tensor: Tensor, desc: TensorDesc) -> Array:
     array = np.asarray(tensor)
+    dtype = desc.numpy_dtype
+    if array.dtype == dtype and array.shape == desc.shape:
+        return array
     name = f" for `{desc.name}`" if desc.name else ""
-    message = f"expected {desc.shape} ({desc.numpy_dtype}) but got {array.shape} ({array.dtype}){name}"
-    if array.dtype != desc.numpy_dtype:
-        raise TypeError(message)
-    if array.shape != desc.shape:
-        raise ValueError(message)
-    return array
+    message = f"expected {desc.shape} ({dtype}) but got {array.shape} ({array.dtype}){name}"
+    raise (TypeError if array.dtype != dtype else ValueError)(message)
 
 
 def _list(names: Sequence[str | None]) -> str:

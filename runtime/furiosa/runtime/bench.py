@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, Step, Unlower
 from furiosa.isa.errors import OptionError
 from furiosa.isa.files import check_writable, save
+from furiosa.runtime import logs
 from furiosa.runtime.engine import Engine
 from furiosa.runtime.failures import runtime_errors
 from furiosa.runtime.interface import Model
@@ -106,6 +108,7 @@ class BenchRunner:
 def run_bench(config: BenchConfig, workload: Workload = "L") -> BenchResult:
     """Load the model and run the benchmark. Raises FuriosaRuntimeError."""
     with runtime_errors(), ExitStack() as stack:
+        logs.start(logging.WARNING)  # its report says what was opened and loaded
         _check(config)
         trace = Path(config.trace_output) if config.trace_output is not None else None
         traced = min(config.queries, _MOST_TRACED) if trace else 0

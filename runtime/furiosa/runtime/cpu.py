@@ -16,8 +16,11 @@ Array = NDArray[Any]
 class CpuModel:
     """One CPU cluster, ready to run; may be run by several threads at once."""
 
-    def __init__(self, data: bytes) -> None:
-        """Raises UnsupportedError when ONNX Runtime is not installed, EnfError when it refuses the subgraph."""
+    def __init__(self, data: bytes, threads: int | None = None) -> None:
+        """One run uses ``threads`` threads (default: FURIOSA_SIM_THREADS).
+
+        Raises UnsupportedError when ONNX Runtime is not installed, EnfError when it refuses the subgraph.
+        """
         try:
             import onnxruntime
         except ImportError:
@@ -26,7 +29,7 @@ class CpuModel:
                 hint="install it with `pip install onnxruntime`",
             ) from None
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = env.THREADS.get()
+        options.intra_op_num_threads = threads or env.THREADS.get()
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

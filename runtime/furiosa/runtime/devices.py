@@ -21,13 +21,16 @@ Array = NDArray[Any]
 
 
 class Npu:
-    """One opened device. It executes one program at a time."""
+    """One opened device. In modelled time it executes one program after the other.
+
+    ``paced`` is whether it does so in real time too (FURIOSA_SIM_PACE).
+    """
 
     def __init__(self, device: OpenDevice) -> None:
         self._device = device
         self.target = target(device.target)
         self._lock = threading.Lock()
-        self._realtime = env.PACE.get() == "realtime"
+        self.paced = env.PACE.get() == "realtime"
 
     @property
     def name(self) -> str:
@@ -49,13 +52,18 @@ class Npu:
             started = now()
             with span("WaitForCommit", device=self.name):
                 outputs = machine.run(inputs)
-                if self._realtime:
+                if self.paced:
                     due = started + program.nanoseconds(program.timeline.cycles)
                     time.sleep(max(0, due - now()) / 1e9)
-            self._device.charge(program.timeline.cycles, program.timeline.compute_cycles, program.io_cycles)
+            self.charge(program)
             if recorder := active():
                 recorder.execute(self.trace_name, program, started)
         return outputs
+
+    def charge(self, program: ModelledProgram, executions: int = 1) -> None:
+        """Count executions. Raises DeviceError when the device is not open in this process."""
+        timeline = program.timeline
+        self._device.charge(timeline.cycles, timeline.compute_cycles, program.io_cycles, executions)
 
     def close(self) -> None:
         """Give the device back."""

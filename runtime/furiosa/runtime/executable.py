@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from furiosa.isa import env
 from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, Step, Unlower
 from furiosa.npu_sim.machine import Machine
 from furiosa.runtime.boundary import Boundary
 from furiosa.runtime.cpu import CpuModel
 from furiosa.runtime.devices import Npu
 from furiosa.runtime.modelled import ModelledProgram
-from furiosa.runtime.profiler.recorder import span
+from furiosa.runtime.profiler.recorder import active, span
+from furiosa.runtime.segments import OtherShapeError, Values, segments
 from furiosa.runtime.wiring import reads, writes
 
 Array = NDArray[Any]
@@ -35,26 +37,63 @@ class Executable:
         self._cpu_models = cpu_models
         self._boundary = Boundary()
         self._types = {tensor.name: tensor for tensor in enf.tensors}
-        self._dead = _last_uses(enf)
+        self._dead = _last_uses([(reads(step), writes(step)) for step in enf.steps], enf.outputs)
+        self._threads = env.THREADS.get()
         with span("Load", device=npu.name):
             self._machines = [Machine(program, npu.target) for program in enf.programs]
             self.modelled = [
                 ModelledProgram.of(machine.program, machine.instructions, npu.target) for machine in self._machines
             ]
+            self._segments = segments(enf, self._machines, cpu_models)
+        if self._segments is not None:
+            uses = [(segment.inputs, segment.outputs) for segment in self._segments]
+            self._dead_after_segment = _last_uses(uses, enf.outputs)
+            made = [name for segment in self._segments if segment.fresh for name in segment.outputs]
+            self._fresh = set(made).issuperset(enf.outputs)
 
     @property
     def kernels(self) -> str:
         """The kernels that execute the NPU programs, or `none` when there is no program."""
         return ", ".join(sorted({machine.kernels for machine in self._machines})) or "none"
 
+    @property
+    def batches(self) -> bool:
+        """Whether executing several requests in one go saves anything."""
+        return self._segments is not None and not self._npu.paced
+
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; ``inputs`` have the shapes and types of the interface. Outputs are the caller's own."""
-        values = dict(zip(self._enf.inputs, inputs, strict=True))
-        for index, (step, dead) in enumerate(zip(self._enf.steps, self._dead, strict=True)):
-            with _span(step, index):
-                values.update(zip(writes(step), self._step(step, values), strict=True))
+        return self.run_batch([inputs])[0]
+
+    def run_batch(self, requests: Sequence[Sequence[Array]], threads: int | None = None) -> list[list[Array]]:
+        """One inference for each request. Native code uses ``threads`` threads (default: FURIOSA_SIM_THREADS)."""
+        if self._segments is None or self._npu.paced or active():
+            return [self._run_steps(inputs) for inputs in requests]
+        batch: list[Values] = [dict(zip(self._enf.inputs, inputs)) for inputs in requests]
+        for segment, dead in zip(self._segments, self._dead_after_segment):
+            try:
+                segment.run(batch, threads or self._threads)
+            except OtherShapeError:
+                return [self._run_steps(inputs) for inputs in requests]
+            for program in segment.programs:
+                self._npu.charge(self.modelled[program], len(batch))
             for name in dead:
-                del values[name]
+                for values in batch:
+                    del values[name]
+        outputs = [[values[name] for name in self._enf.outputs] for values in batch]
+        if self._fresh:
+            return outputs
+        return [[_own(array, inputs) for array in arrays] for arrays, inputs in zip(outputs, requests)]
+
+    def _run_steps(self, inputs: Sequence[Array]) -> list[Array]:
+        """Step by step, each with its span; values are freed after their last use."""
+        values = dict(zip(self._enf.inputs, inputs, strict=True))
+        with span("Inference"):
+            for index, (step, dead) in enumerate(zip(self._enf.steps, self._dead, strict=True)):
+                with _span(step, index):
+                    values.update(zip(writes(step), self._step(step, values), strict=True))
+                for name in dead:
+                    del values[name]
         return [_own(values[name], inputs) for name in self._enf.outputs]
 
     def _step(self, step: Step, values: Mapping[str, Array]) -> Sequence[Array]:
@@ -90,12 +129,14 @@ def _span(step: Step, index: int) -> AbstractContextManager[None]:
     return span(name, operator_index=str(index)) if name else span("Enqueue")
 
 
-def _last_uses(enf: Enf) -> list[tuple[str, ...]]:
-    """For each step, the values that nobody needs after it."""
-    needed = set(enf.outputs)
+def _last_uses(
+    uses: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], outputs: Iterable[str]
+) -> list[tuple[str, ...]]:
+    """For each step, given by what it reads and what it writes, the values that nobody needs after it."""
+    needed = set(outputs)
     dead: list[tuple[str, ...]] = []
-    for step in reversed(enf.steps):
-        names = {*reads(step), *writes(step)}
+    for read, written in reversed(uses):
+        names = {*read, *written}
         dead.append(tuple(sorted(names - needed)))
         needed |= names
     return dead[::-1]

@@ -33,9 +33,10 @@ class DataType:
     BOOL: ClassVar[DataType]
     STRING: ClassVar[DataType]
 
-    __slots__ = ("dtype_", "name")
+    __slots__ = ("dtype_", "name", "numpy_")
     name: str
     dtype_: DType
+    numpy_: np.dtype[np.generic] | None
 
     def __new__(cls, value: object) -> DataType:
         """The member for a NumPy dtype, type or array, or another DataType. Raises ValueError when there is none."""
@@ -53,9 +54,9 @@ class DataType:
     @property
     def numpy(self) -> np.dtype[np.generic]:
         """The NumPy dtype. Raises ValueError when NumPy has none (BFLOAT16)."""
-        if self.dtype_ is DType.BF16:
+        if self.numpy_ is None:
             raise ValueError("NumPy has no data type for BFLOAT16")
-        return np.dtype(self.dtype_.numpy_name)
+        return self.numpy_
 
     @property
     def numpy_dtype(self) -> type[np.generic]:
@@ -94,6 +95,7 @@ def _dtype_name(value: np.dtype[np.generic] | type) -> str | None:
 def _member(dtype: DType, name: str) -> DataType:
     member = object.__new__(DataType)
     member.dtype_, member.name = dtype, name
+    member.numpy_ = None if dtype is DType.BF16 else np.dtype(dtype.numpy_name)
     setattr(DataType, name, member)
     return member
 
@@ -227,8 +229,8 @@ class Model:
         return f"Inputs:\n{dict(enumerate(self._inputs))}\nOutputs:\n{dict(enumerate(self._outputs))}"
 
     def print_summary(self) -> None:
-        """Write ``summary()`` to standard error."""
-        sys.stderr.write(self.summary() + "\n")
+        """Write ``summary()`` to standard output."""
+        sys.stdout.write(self.summary() + "\n")
 
 
 def _at(tensors: tuple[TensorDesc, ...], index: int, kind: str) -> TensorDesc:

@@ -8,4 +8,6 @@ from furiosa.runtime.deprecation import deprecated_names
 if TYPE_CHECKING:
     from furiosa.runtime.interface import Model as Model
 
-__getattr__ = deprecated_names(__name__, {"Model": interface.Model})
+__all__ = ["Model"]
+
+__getattr__ = deprecated_names(__name__, {name: getattr(interface, name) for name in __all__})

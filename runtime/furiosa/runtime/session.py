@@ -1,12 +1,17 @@
-"""Deprecated module ``furiosa.runtime.session``: ``create`` and ``Session``."""
+"""Deprecated module ``furiosa.runtime.session``: synchronous sessions and queues."""
 
 from typing import TYPE_CHECKING
 
-from furiosa.runtime import legacy
+from furiosa.runtime.deprecated import sessions
 from furiosa.runtime.deprecation import deprecated_names
 
 if TYPE_CHECKING:
-    from furiosa.runtime.legacy import Session as Session
-    from furiosa.runtime.legacy import create as create
+    from furiosa.runtime.deprecated.sessions import AsyncSession as AsyncSession
+    from furiosa.runtime.deprecated.sessions import CompletionQueue as CompletionQueue
+    from furiosa.runtime.deprecated.sessions import Session as Session
+    from furiosa.runtime.deprecated.sessions import create as create
+    from furiosa.runtime.deprecated.sessions import create_async as create_async
 
-__getattr__ = deprecated_names(__name__, {"Session": legacy.Session, "create": legacy.create})
+__all__ = ["AsyncSession", "CompletionQueue", "Session", "create", "create_async"]
+
+__getattr__ = deprecated_names(__name__, {name: getattr(sessions, name) for name in __all__})

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from furiosa.isa.errors import FuriosaError
@@ -152,7 +153,7 @@ class FuriosaRTModel(Model):
             model = self._runner.model
             for key, tensors in (("inputs", model.inputs()), ("outputs", model.outputs())):
                 found[key] = found[key] or [
-                    {"name": t.name, "datatype": str(t.numpy_dtype.__name__).upper(), "shape": list(t.shape)}
+                    {"name": t.name, "datatype": np.dtype(t.numpy_dtype).name.upper(), "shape": list(t.shape)}
                     for t in tensors
                 ]
         return found

@@ -29,6 +29,13 @@ class Affine(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
+class Permuted(Attrs):
+    """Of an ``input`` that is given in another order than the model has: the model's axes in the order given."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Project(Attrs):
     """Of ``project``: which output of a node with several."""
 

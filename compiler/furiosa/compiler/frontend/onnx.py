@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,24 @@ from onnx import numpy_helper
 from furiosa.compiler.frontend.fold import fold
 from furiosa.compiler.frontend.modelfile import first_line, read
 from furiosa.compiler.frontend.node import ELEMENT, Affine, OnnxNode, Project, named
+from furiosa.compiler.frontend.permutation import Axes, permutations, permuted_input
 from furiosa.compiler.frontend.session import LIGHT_BYTES
 from furiosa.compiler.frontend.types import DTYPES, infer, multiply_targets, static_input, tensor_type
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, TensorType, const
 from furiosa.isa.dtypes import DType
-from furiosa.isa.errors import FuriosaError, ModelError, UnsupportedError
+from furiosa.isa.errors import FuriosaError, ModelError, OptionError, UnsupportedError
 
 ABSENT = Op("absent", (), Attrs(), TensorType((0,), DType.F32), "")
 
 
-def import_onnx(data: bytes, where: str, batch_size: int = 1, folder: Path | None = None) -> Graph:
+def import_onnx(
+    data: bytes, where: str, batch_size: int = 1, folder: Path | None = None, permute: Sequence[object] | None = None
+) -> Graph:
     """The model's graph with every input's first axis multiplied by ``batch_size``.
 
-    ``where`` names the file in errors; ``folder`` is where external weights lie. Raises ModelError for a damaged,
-    inconsistent or dynamic model and UnsupportedError for a valid one that cannot be handled.
+    ``where`` names the file in errors; ``folder`` is where external weights lie; ``permute`` is the compiler option
+    ``permute_input``. Raises ModelError for a damaged, inconsistent or dynamic model, UnsupportedError for a valid one
+    that cannot be handled, and OptionError for ``permute``.
     """
     model = read(data, where, folder)
     if batch_size > 1:
@@ -34,7 +39,8 @@ def import_onnx(data: bytes, where: str, batch_size: int = 1, folder: Path | Non
     initializers = {t.name: t for t in model.graph.initializer}
     inputs = [static_input(value, where, batch_size) for value in model.graph.input if value.name not in initializers]
     types = infer(model, inputs, where, batch_size)
-    return _Builder(model, types, inputs, initializers, where, batch_size).build()
+    permuted = permutations(permute, {value.name: len(types[value.name].shape) for value in inputs})
+    return _Builder(model, types, inputs, initializers, where, batch_size, permuted).build()
 
 
 @dataclass
@@ -47,16 +53,16 @@ class _Builder:
     initializers: dict[str, onnx.TensorProto]
     where: str
     batch_size: int
+    permuted: dict[str, Axes]
 
     def build(self) -> Graph:
         self.ops: dict[str, Op] = {"": ABSENT}
         self.node_names: set[str] = set()
         self.opsets = {item.domain: item.version for item in self.model.opset_import}
-        for value in self.inputs:
-            self.ops[value.name] = Op("input", (), Attrs(), self.types[value.name], value.name)
         self.used = {name for proto in self.model.graph.node for name in [*proto.input, *_captured(proto)]}
         self.results = {value.name for value in self.model.graph.output}
         self.used |= self.results
+        inputs = tuple(self._input(value.name) for value in self.inputs)
         for index, proto in enumerate(self.model.graph.node):
             try:
                 self.add(proto, f"{proto.op_type}_{index}")
@@ -68,9 +74,20 @@ class _Builder:
                                        hint="replace the operator") from error  # fmt: skip
         names = tuple(value.name for value in self.model.graph.output)
         self._name_outputs(names)
-        inputs = tuple(self.ops[value.name] for value in self.inputs)
         return Graph(self.model.graph.name or "main", inputs, tuple(self.find(name) for name in names), names,
                      self.batch_size)  # fmt: skip
+
+    def _input(self, name: str) -> Op:
+        """The graph's input; nodes read it, or what makes the model's order of its axes."""
+        axes = self.permuted.get(name, ())
+        if axes == tuple(range(len(axes))):
+            self.ops[name] = Op("input", (), Attrs(), self.types[name], name)
+            return self.ops[name]
+        if name in self.results:
+            raise OptionError(f"compiler option `permute_input` cannot permute `{name}`: it is an output too",
+                              where=self.where, hint="leave the option out")  # fmt: skip
+        given, self.ops[name] = permuted_input(name, self.types[name], axes, self.opsets.get("", 1))
+        return given
 
     def _name_outputs(self, names: tuple[str, ...]) -> None:
         """An output that is a constant or another tensor under a new name becomes an op of its own."""

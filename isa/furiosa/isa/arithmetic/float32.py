@@ -24,7 +24,7 @@ def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Float32:
     rest = total - product
     error = (product - (total - rest)) + (addend - rest)
     bits = total.view(np.int64)
-    inexact = (error != 0) & (bits & 1 == 0)
+    inexact = (error != 0) & (bits & 1 == 0) & np.isfinite(error)
     odd = bits + np.where((error > 0) == (total > 0), 1, -1) * inexact
     fused: Float32 = odd.view(np.float64).astype(np.float32)
     return fused

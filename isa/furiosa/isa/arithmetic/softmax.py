@@ -33,7 +33,7 @@ def softmax(x: Quantized, x_scale: float, y_scale: float, y_zero: int) -> Quanti
     wide = x.astype(np.int32)
     terms = table[255 - wide.max(axis=-1, keepdims=True) + wide]
     total = np.cumsum(terms, axis=-1, dtype=np.float32)[..., -1:]
-    inverse = np.float32(math.floor(np.float32(1.0) / np.float32(y_scale)))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverse = np.floor(np.float32(1.0) / np.float32(y_scale))
         quotient = terms * inverse / total
     return saturate(np.where(np.isfinite(quotient), quotient, np.float32(0)), y_zero, x.dtype)

@@ -1,7 +1,13 @@
 """Simulated devices: which cards a host has, who uses which PE, and the opening of PEs. There is no daemon."""
 
 from furiosa.npu_sim.devices.counters import Counters, Load
-from furiosa.npu_sim.devices.device import DEFAULT_SPECIFICATION, OpenDevice, open_devices, read_counters
+from furiosa.npu_sim.devices.device import (
+    DEFAULT_SPECIFICATION,
+    OpenDevice,
+    default_specification,
+    open_devices,
+    read_counters,
+)
 from furiosa.npu_sim.devices.host import Card, DeviceFile, cards
 from furiosa.npu_sim.devices.usage import Occupant, occupants
 
@@ -14,6 +20,7 @@ __all__ = [
     "Occupant",
     "OpenDevice",
     "cards",
+    "default_specification",
     "occupants",
     "open_devices",
     "read_counters",

@@ -84,14 +84,14 @@ class CounterPage:
             self._words[1:5] = memoryview(bytes(32)).cast("Q")
             self._words[0] = _MAGIC
 
-    def add(self, task_cycles: int, compute_cycles: int, io_cycles: int) -> None:
-        """Count one execution."""
+    def add(self, task_cycles: int, compute_cycles: int, io_cycles: int, executions: int = 1) -> None:
+        """Count executions of so many cycles each."""
         words = self._words
         with self._guard:
-            words[1] += 1
-            words[2] += task_cycles
-            words[3] += compute_cycles
-            words[4] += io_cycles
+            words[1] += executions
+            words[2] += executions * task_cycles
+            words[3] += executions * compute_cycles
+            words[4] += executions * io_cycles
 
     def close(self) -> None:
         """Unmap the page; the counts stay."""

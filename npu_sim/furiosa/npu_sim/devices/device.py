@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import final
 
 from furiosa.isa import env
-from furiosa.isa.errors import DeviceError, OptionError
+from furiosa.isa.errors import DeviceBusyError, DeviceError, OptionError
 from furiosa.npu_sim.devices import counters, host, specification, state, usage
 from furiosa.npu_sim.devices.host import Card, DeviceFile
 from furiosa.npu_sim.devices.lock import Hold, LockFile, lock_file
@@ -47,8 +47,8 @@ class OpenDevice:
         """The target whose programs it executes: ``warboy`` for one PE, ``warboy-2pe`` for two."""
         return self.file.target
 
-    def charge(self, task_cycles: int, compute_cycles: int, io_cycles: int) -> None:
-        """Count one program execution, in modelled cycles, on every PE of the device. Any thread may call it.
+    def charge(self, task_cycles: int, compute_cycles: int, io_cycles: int, executions: int = 1) -> None:
+        """Count program executions, in modelled cycles of each, on every PE of the device. Any thread may call it.
 
         Raises DeviceError when the device is closed or belongs to the process that forked this one.
         """
@@ -58,7 +58,7 @@ class OpenDevice:
                 hint="a device is used by the process that opened it: open it after the fork, or keep it open",
             )
         for page in self._pages:
-            page.add(task_cycles, compute_cycles, io_cycles)
+            page.add(task_cycles, compute_cycles, io_cycles, executions)
 
     def close(self) -> None:
         """Free the device; closing twice is harmless."""
@@ -96,7 +96,7 @@ def open_devices(spec: str | None = None) -> list[OpenDevice]:
         for device in opened:
             device.close()
         if isinstance(error, BlockingIOError):
-            raise DeviceError("another program has locked a device behind the allocation's back") from None
+            raise DeviceBusyError("another program has locked a device behind the allocation's back") from None
         if isinstance(error, OSError):
             raise state.unusable(lock.path.parent, error) from None
         raise
@@ -188,9 +188,9 @@ def _pes(count: int) -> str:
     return "1 PE" if count == 1 else f"{count} PEs"
 
 
-def _busy(message: str, users: Sequence[usage.Occupant]) -> DeviceError:
+def _busy(message: str, users: Sequence[usage.Occupant]) -> DeviceBusyError:
     reasons = "; ".join(dict.fromkeys(str(user) for user in users))
-    return DeviceError(
+    return DeviceBusyError(
         f"{message}: {reasons or 'an earlier part of the specification has taken the rest'}",
         hint="`furiosactl ps` lists the users of all devices; wait for them, or ask for another device",
     )

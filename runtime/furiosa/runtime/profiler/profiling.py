@@ -82,13 +82,22 @@ class profile:  # the SDK's name
 @cache
 def trace_from_environment() -> Recorder | None:
     """Start the recording that FURIOSA_PROFILER_OUTPUT_PATH asks for, once a process; it is written at exit."""
-    path = env.PROFILER_OUTPUT.get()
+    path = output_path()
     if path is None:
         return None
     recorder = Recorder()
     activate(recorder)
     atexit.register(_write_at_exit, recorder, path)
     return recorder
+
+
+def output_path() -> Path | None:
+    """Where the environment wants the trace of the whole process."""
+    path = env.PROFILER_OUTPUT.get()
+    if path is None and (path := env.NUX_PROFILER_PATH.get()) is not None:
+        text = f"`{env.NUX_PROFILER_PATH.name}` is deprecated, use `{env.PROFILER_OUTPUT.name}`"
+        warnings.warn(text, FutureWarning, stacklevel=2)
+    return path
 
 
 def _write_at_exit(recorder: Recorder, path: Path) -> None:

@@ -1,0 +1,121 @@
+"""What is promised of the ratios that the benchmarks measure: the table of limits.
+
+The limits of inference hold on a processor with AVX-512 VNNI: their ratios are named after those kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engines import ONNXRUNTIME, OPENVINO
+
+KERNELS = "avx512"
+THREADS = (1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A ratio is at most ``value``, or at least that."""
+
+    value: float
+    at_least: bool = False
+
+    def holds(self, measured: float) -> bool:
+        return measured >= self.value if self.at_least else measured <= self.value
+
+    def __str__(self) -> str:
+        return f"{'at least' if self.at_least else 'at most'} {self.value:.2f}"
+
+
+def on(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
+def run_time(network: str, threads: int, engine: str, peer: str) -> str:
+    return f"{network}, {on(threads)}: {engine} / {peer}"
+
+
+def load_time(network: str, threads: int, engine: str, peer: str) -> str:
+    return f"{network}, {on(threads)}: load time, {engine} / {peer}"
+
+
+def first_load_time(network: str, engine: str, peer: str) -> str:
+    return f"{network}: first load of a process, {engine} / {peer}"
+
+
+def peak_memory(network: str, engine: str, peer: str) -> str:
+    return f"{network}: peak memory, {engine} / {peer}"
+
+
+def peak_share(network: str, threads: int, engine: str) -> str:
+    return f"{network}, {on(threads)}: share of the peak MAC rate, {engine}"
+
+
+def speed_up(network: str, threads: int, engine: str) -> str:
+    return f"{network}: speed-up by {on(threads)}, {engine}"
+
+
+def differences(network: str, engine: str) -> str:
+    return f"{network}: outputs that differ from {ONNXRUNTIME}'s, {engine}"
+
+
+def host_step(step: str, threads: int) -> str:
+    return f"{step}, {on(threads)} / copy"
+
+
+START_UP = "furiosactl list / import typer"
+COMPILE = "resnet50: compiler / ONNX Runtime"
+QUANTIZE = "float32 to int8"
+CONVERT_SAME, CONVERT = "uint8 to int8, same scale", "uint8 to int8, other scale"
+
+HOST_STEPS = {QUANTIZE: 2.0, CONVERT_SAME: 1.5, CONVERT: 1.5}
+
+# Network -> the most that our time may be of ONNX Runtime's and of OpenVINO's.
+_RUN_TIMES = {
+    "digits": (1.5, None),
+    "squeezenet": (0.95, 1.15),
+    "mobilenet_v1": (0.95, 1.15),
+    "mobilenet_v2": (0.95, 1.15),
+    "resnet50": (0.85, 1.0),
+    "resnet50-int8": (0.45, 1.0),
+    "yolo": (0.95, 1.15),
+}
+
+
+def _claims() -> Iterator[tuple[str, Limit]]:
+    for network, limits in _RUN_TIMES.items():
+        for peer, limit in zip((ONNXRUNTIME, OPENVINO), limits):
+            if limit is not None:
+                yield from ((run_time(network, threads, KERNELS, peer), Limit(limit)) for threads in THREADS)
+    yield peak_share("resnet50", 1, KERNELS), Limit(0.8, at_least=True)
+    yield speed_up("resnet50", 2, KERNELS), Limit(1.8, at_least=True)
+    yield from ((load_time("resnet50", threads, KERNELS, ONNXRUNTIME), Limit(1.0)) for threads in THREADS)
+    yield first_load_time("resnet50", KERNELS, ONNXRUNTIME), Limit(1.0)
+    yield from ((peak_memory(network, KERNELS, ONNXRUNTIME), Limit(1.3)) for network in _RUN_TIMES)
+    yield from ((differences(network, KERNELS), Limit(0)) for network in _RUN_TIMES)
+    for step, most in HOST_STEPS.items():
+        yield from ((host_step(step, threads), Limit(most)) for threads in THREADS)
+    yield START_UP, Limit(1.6)
+    yield COMPILE, Limit(3.0)
+
+
+CLAIMS: dict[str, Limit] = dict(_claims())
+
+
+def verdict(name: str, measured: float | None) -> dict[str, Any]:
+    """A row of the table of claims; ``holds`` is None where nothing is promised or nothing was measured."""
+    limit = CLAIMS.get(name)
+    holds = None if limit is None or measured is None else limit.holds(measured)
+    return {"claim": name, "measured": measured, "limit": limit and str(limit), "holds": holds}
+
+
+def verdicts(measured: Mapping[str, float]) -> list[dict[str, Any]]:
+    """One row for every claim."""
+    return [verdict(name, measured.get(name)) for name in CLAIMS]
+
+
+def broken(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The claims among the rows that do not hold, or that nothing was measured for."""
+    return [row["claim"] for row in rows if row["limit"] and not row["holds"]]

@@ -1,0 +1,169 @@
+"""Instances of the instructions: each function gives a case for shapes that are drawn or those of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from furiosa.isa import instructions as lir
+from furiosa.isa.instructions import BinaryForm, CopyKind, View
+from kernel_cases import InstructionCase
+from kernel_maker import Maker, Shape
+from kernel_windows import Windows
+
+Six = tuple[int, ...]
+Binary = type[lir.Add] | type[lir.Sub] | type[lir.Mul]
+
+_INT32 = np.iinfo(np.int32)
+
+
+def convolution(
+    m: Maker, windows: Windows, channels: int, outputs: int, groups: int = 1, batch: int = 1, depthwise: bool = False
+) -> InstructionCase:
+    """Conv2d, or DepthwiseConv2d for ``depthwise`` with as many groups as channels; also a matrix product."""
+    x = m.view((batch, *windows.image, channels), dense_channels=True, read=True)
+    y = m.view((batch, *windows.result, outputs), dense_channels=True)
+    products = windows.taps * (channels // groups)
+    weights = m.noise(outputs * products, np.int8)
+    weights_at, bias_at, multipliers_at = m.constants(weights, _bias(m, outputs), _multipliers(m, outputs, products))
+    x_type, y_type = m.kind(), m.kind()
+    lo, hi = m.clamp(y_type)
+    cls = lir.DepthwiseConv2d if depthwise else lir.Conv2d
+    return m.case(
+        cls(
+            x=x, y=y, weights=weights_at, bias=bias_at, multipliers=multipliers_at, groups=groups, x_type=x_type,
+            y_type=y_type, x_zero=m.zero(x_type), y_zero=m.zero(y_type), lo=lo, hi=hi, **windows.fields,
+        )
+    )  # fmt: skip
+
+
+def _bias(m: Maker, outputs: int) -> NDArray[np.int32]:
+    """Of the size of the sums, or so large that sums leave the range of int32, around which they wrap."""
+    usual = m.values.integers(-30000, 30000, outputs, np.int32)
+    return m.pick(usual, m.values.choice(np.array([_INT32.min, _INT32.max], np.int32), outputs))
+
+
+def _multipliers(m: Maker, outputs: int, products: int) -> NDArray[np.float32]:
+    """Such that results fill the range of a byte; or at and above 1, of any size, or beyond all integers."""
+    usual = m.values.uniform(20, 120, outputs) / (74 * 74 * np.sqrt(products))
+    anything = 10 ** m.values.uniform(-9, 9, outputs)
+    above = m.values.choice([0.5, 1.0, 1.5], outputs)
+    return np.asarray(m.pick(usual, usual, usual, above, anything, usual * 1e30), np.float32)
+
+
+def max_pool(m: Maker, windows: Windows, channels: int, batch: int = 1) -> InstructionCase:
+    x = m.view((batch, *windows.image, channels), read=True)
+    y = m.view((batch, *windows.result, channels))
+    return m.case(lir.MaxPool2d(x=x, y=y, type=m.kind(), **windows.fields))
+
+
+def average_pool(m: Maker, windows: Windows, channels: int, batch: int = 1) -> InstructionCase:
+    x = m.view((batch, *windows.image, channels), read=True)
+    y = m.view((batch, *windows.result, channels))
+    fields = m.quantization("x", "y") | windows.fields
+    return m.case(lir.AveragePool2d(x=x, y=y, counted=_counted(m, windows), **fields))
+
+
+def add_average_pool(m: Maker, windows: Windows, channels: int, batch: int = 1) -> InstructionCase:
+    a, b = (m.view((batch, *windows.image, channels), read=True) for _ in range(2))
+    y = m.view((batch, *windows.result, channels))
+    fields = m.quantization("a", "b", "y") | windows.fields
+    floor = m.pick(0.0, float("-inf"))
+    return m.case(lir.AddAveragePool2d(a=a, b=b, y=y, counted=_counted(m, windows), floor=floor, **fields))
+
+
+def _counted(m: Maker, windows: Windows) -> Any:
+    """The image, or with some of its padding."""
+    top, left, bottom, right = m.pick((0, 0, 0, 0), (*windows.pads, *windows.pads), (1, 0, 2, 3))
+    return -top, -left, windows.image[0] + bottom, windows.image[1] + right
+
+
+def global_average(m: Maker, size: tuple[int, int], channels: int, batch: int = 1) -> InstructionCase:
+    x = m.view((batch, *size, channels), read=True)
+    return m.case(lir.GlobalAveragePool(x=x, y=m.view((batch, 1, 1, channels)), **m.quantization("x", "y")))
+
+
+def binary(m: Maker, cls: Binary, form: BinaryForm, shape: Shape) -> InstructionCase:
+    """Add, Sub or Mul of two views; sometimes of a view with itself, or in place."""
+    a, b = m.view(shape, read=True), m.view(shape, read=True)
+    b = m.pick(b, b, b, a)
+    y = m.pick(m.view(shape), *(view for view in (a, b) if 0 not in view.strides))
+    return m.case(_binary(m, cls, form, a, b, y))
+
+
+def all_pairs(m: Maker, cls: Binary, form: BinaryForm) -> InstructionCase:
+    """Each byte with each other one."""
+    every = m.bytes(np.arange(256, dtype=np.uint8))
+    shape = (1, 256, 256, 1)
+    a, b = View(every, shape, (0, 1, 0, 0)), View(every, shape, (0, 0, 1, 0))
+    return m.case(_binary(m, cls, form, a, b, m.view(shape)))
+
+
+def _binary(m: Maker, cls: Binary, form: BinaryForm, a: View, b: View, y: View) -> lir.Add | lir.Sub | lir.Mul:
+    fields = m.quantization("a", "b", "y")
+    if form is BinaryForm.SCALED:
+        kind = fields["y_type"]
+        fields |= {"a_type": kind, "b_type": kind, "a_zero": m.zero(kind), "b_zero": m.zero(kind)}
+    factor = m.pick(1.0, 1.0, 1.0, 1e-7, 1e-12)
+    if cls is lir.Mul:
+        factor *= fields["a_scale"] * m.random.uniform(20, 200)
+    fields["y_scale"] = _finite(fields["y_scale"] * factor)
+    lo, hi = m.clamp(fields["y_type"])
+    return cls(a=a, b=b, y=y, form=form, lo=lo, hi=hi, **fields)
+
+
+def _finite(scale: float) -> float:
+    """The float32 scale that is nearest and neither zero nor infinite."""
+    limits = np.finfo(np.float32)
+    return float(np.float32(min(max(scale, float(limits.smallest_subnormal)), float(limits.max))))
+
+
+def table(m: Maker, shape: Shape, shared: bool) -> InstructionCase:
+    tables = 1 if shared else shape[3]
+    x = m.view(shape, read=True)
+    y = m.pick(m.view(shape), *([] if 0 in x.strides else [x]))
+    (address,) = m.constants(m.noise(256 * tables, np.uint8))
+    return m.case(lir.Table(x, y, address, tables))
+
+
+def softmax(m: Maker, shape: Shape) -> InstructionCase:
+    x, y = m.view(shape, read=True), m.view(shape)
+    fields = m.quantization("x", "y") | {"y_scale": _finite(m.pick(1 / 256, 1 / 255, 0.01, 2.0, 1e-9, 1e-37, 1e-45))}
+    return m.case(lir.Softmax(x=x, y=y, **fields))
+
+
+def copy(m: Maker, shape: Six, dst: Six, src: Six, kind: CopyKind) -> InstructionCase:
+    """A copy along six axes with these strides; the first elements lie where a view of as many bytes would."""
+    reach = [1 + sum((extent - 1) * stride for extent, stride in zip(shape, strides)) for strides in (dst, src)]
+    to, source = (m.view((1, 1, 1, each)) for each in reach)
+    axes: dict[str, Any] = {"dst_strides": dst, "src_strides": src, "shape": shape}
+    return m.case(lir.Copy(dst=to.address, src=source.address, kind=kind, **axes))
+
+
+def fill(m: Maker, shape: Shape) -> InstructionCase:
+    return m.case(lir.Fill(m.view(shape), m.random.randrange(256)))
+
+
+def load(m: Maker, shape: Shape) -> InstructionCase:
+    """The input lies at the first bytes of DRAM, where there are no constants."""
+    source, dst = m.view(shape, read=True), m.view(shape)
+    return m.case(lir.Load(dst, source.address, source.strides))
+
+
+def store(m: Maker, shape: Shape) -> InstructionCase:
+    """Over a part of the input; then all of the input is loaded again, for the output to show it."""
+    src, to = m.view(shape, read=True), m.view(shape)
+    case = m.case(lir.Store(src, to.address, to.strides))
+    whole = View.dense(0, (1, 1, 1, case.data.size))
+    return replace(case, after=(lir.Load(whole, 0, whole.strides),))
+
+
+def dense(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of a box without gaps."""
+    strides = [1]
+    for extent in shape[:0:-1]:
+        strides.insert(0, strides[0] * extent)
+    return tuple(strides)

@@ -1,0 +1,54 @@
+// One inference in one call: the host's steps at the border of the NPU and the programs between them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "buffer.h"
+#include "program.h"
+
+namespace furiosa {
+
+// Values are numbered. The caller brings memory for those of the interface, the others lie in memory of the execution.
+class Inference {
+ public:
+  using Ports = std::vector<std::pair<int64_t, size_t>>;  // DRAM addresses and the values that lie there
+
+  // `sizes` are the bytes of all values; `interface` numbers those that the caller brings, inputs first.
+  Inference(std::vector<int64_t> sizes, std::vector<size_t> interface);
+
+  // Append a step. They throw std::invalid_argument for values whose sizes do not fit it.
+  void quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed);
+  void dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed);
+  void transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize);
+  void program(const Program& program, Ports inputs, Ports outputs);
+
+  // Executes once; `memory` is that of the interface. May be called from several threads at a time.
+  void run(const std::vector<uint8_t*>& memory, int threads) const;
+
+  // The bytes of the values of the interface.
+  std::vector<int64_t> interface_sizes() const;
+
+ private:
+  using Values = std::vector<uint8_t*>;
+  struct Memory {
+    Buffer buffer;
+    Values values;
+  };
+
+  int64_t size(size_t value) const;
+  void expect(bool fits) const;
+  std::unique_ptr<Memory> take() const;
+
+  const std::vector<int64_t> sizes_;
+  const std::vector<size_t> interface_;
+  std::vector<std::function<void(const Values&, int)>> steps_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Memory>> resting_;
+};
+
+}  // namespace furiosa

@@ -1,0 +1,138 @@
+"""A compiled model cut into segments: runs of steps that the native module executes in one call, and CPU clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from furiosa.isa.dtypes import DType
+from furiosa.isa.enf import Dequantize, Enf, Lower, Port, Quantize, RunCpu, RunNpu, Step, Tensor, Unlower
+from furiosa.npu_sim.kernels import native
+from furiosa.npu_sim.machine import Machine
+from furiosa.runtime.cpu import CpuModel
+from furiosa.runtime.wiring import reads, writes
+
+Array = NDArray[Any]
+Values = dict[str, Array]
+
+
+class OtherShapeError(Exception):
+    """A CPU cluster gave a tensor of another shape than the standard's inference says: native steps cannot go on."""
+
+
+class CpuSegment:
+    """One CPU cluster. It may hand an input on as an output: these are not ``fresh`` memory."""
+
+    fresh = False
+    programs: tuple[int, ...] = ()
+
+    def __init__(self, step: RunCpu, model: CpuModel, tensors: Mapping[str, Tensor]) -> None:
+        self.inputs = step.inputs
+        self.outputs = step.outputs
+        self._model = model
+        self._shapes = [tensors[name].shape for name in step.outputs]
+
+    def run(self, requests: Sequence[Values], threads: int) -> None:
+        """Add the outputs to the values of each request. ONNX Runtime has threads of its own.
+
+        Raises OtherShapeError for outputs of other shapes than the compiled model says.
+        """
+        for values in requests:
+            outputs = self._model.run({name: values[name] for name in self.inputs}, self.outputs)
+            if any(np.shape(output) != shape for output, shape in zip(outputs, self._shapes)):
+                raise OtherShapeError
+            values.update(zip(self.outputs, outputs))
+
+
+class NativeSegment:
+    """Steps in a row without a CPU cluster; ``wanted`` names the values that are needed after them."""
+
+    fresh = True
+
+    def __init__(
+        self, steps: Sequence[Step], wanted: set[str], tensors: Mapping[str, Tensor], machines: Sequence[Machine]
+    ) -> None:
+        made = [name for step in steps for name in writes(step)]
+        self.programs = tuple(step.program for step in steps if isinstance(step, RunNpu))
+        self.inputs = tuple(dict.fromkeys(name for step in steps for name in reads(step) if name not in made))
+        self.outputs = tuple(name for name in made if name in wanted)
+        self._made = [(name, tensors[name].shape, np.dtype(tensors[name].dtype.numpy_name)) for name in self.outputs]
+        self._inference = _inference(steps, self.inputs, self.outputs, tensors, machines)
+
+    def run(self, requests: Sequence[Values], threads: int) -> None:
+        """Add the outputs to the values of each request; no other thread of Python waits meanwhile."""
+        buffers = []
+        for values in requests:
+            arrays = [np.ascontiguousarray(values[name]) for name in self.inputs]
+            for name, shape, dtype in self._made:
+                values[name] = output = np.empty(shape, dtype)
+                arrays.append(output)
+            buffers.append(arrays)
+        self._inference.run(buffers, len(self.inputs), threads)
+
+
+Segment = CpuSegment | NativeSegment
+
+
+def segments(enf: Enf, machines: Sequence[Machine], cpu_models: Sequence[CpuModel]) -> list[Segment] | None:
+    """The segments of a model that has passed ``check_wiring``; None where the reference executes its programs."""
+    if native() is None or any(machine.native is None for machine in machines):
+        return None
+    tensors = {tensor.name: tensor for tensor in enf.tensors}
+    result: list[Segment] = []
+    wanted = set(enf.outputs)
+    group: list[Step] = []
+    for step in (*reversed(enf.steps), None):
+        if (step is None or isinstance(step, RunCpu)) and group:
+            segment = NativeSegment(group[::-1], wanted, tensors, machines)
+            wanted.update(segment.inputs)
+            result.append(segment)
+            group = []
+        if isinstance(step, RunCpu):
+            wanted.update(step.inputs)
+            result.append(CpuSegment(step, cpu_models[step.model], tensors))
+        elif step is not None:
+            group.append(step)
+    return result[::-1]
+
+
+def _inference(
+    steps: Sequence[Step],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    tensors: Mapping[str, Tensor],
+    machines: Sequence[Machine],
+) -> Any:
+    names = list(dict.fromkeys([*inputs, *(name for step in steps for name in writes(step))]))
+    value = {name: index for index, name in enumerate(names)}
+    sizes = [prod(tensors[name].shape) * tensors[name].dtype.itemsize for name in names]
+    module: Any = native()
+    inference = module.Inference(sizes, [value[name] for name in (*inputs, *outputs)])
+
+    def ports(ports: Sequence[Port], names: Sequence[str]) -> list[tuple[int, int]]:
+        return [(port.address, value[name]) for port, name in zip(ports, names, strict=True)]
+
+    for step in steps:
+        match step:
+            case Quantize(x, y, scale, zero_point):
+                inference.quantize(value[x], value[y], scale, zero_point, tensors[y].dtype is DType.I8)
+            case Dequantize(x, y, scale, zero_point):
+                inference.dequantize(value[x], value[y], scale, zero_point, tensors[x].dtype is DType.I8)
+            case Lower(x, y, (n, c, h, w)) | Unlower(x, y, (n, c, h, w)):
+                rows, columns = (c, h * w) if isinstance(step, Lower) else (h * w, c)
+                if 1 in (rows, columns) and y not in outputs:
+                    value[y] = value[x]  # the same bytes in the same order
+                else:
+                    inference.transpose(value[x], value[y], n, rows, columns, tensors[x].dtype.itemsize)
+            case RunNpu(program):
+                machine = machines[program]
+                inference.program(
+                    machine.native,
+                    ports(machine.program.inputs, step.inputs),
+                    ports(machine.program.outputs, step.outputs),
+                )
+    return inference
