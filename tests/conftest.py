@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
 
 os.environ["FC_CACHE_ENABLED"] = "0"  # a test sees the compiler work, and leaves the user's cache alone
+
+# Each worker of the test-suite has a host of its own: no test waits for, or disturbs, the devices of another.
+os.environ["FURIOSA_SIM_STATE_DIR"] = tempfile.mkdtemp(prefix="furiosa-sim-tests-")
+atexit.register(shutil.rmtree, os.environ["FURIOSA_SIM_STATE_DIR"], ignore_errors=True)
 
 settings.register_profile("furiosa", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("furiosa")

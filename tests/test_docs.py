@@ -134,7 +134,6 @@ def run(commands: Path, digits: Path, tmp_path: Path) -> Run:
         "FURIOSA_SIM_STATE_DIR": str(tmp_path / "state"),
         "HOME": str(tmp_path / "home"),
         "COLUMNS": "100",
-        "FURIOSA_LOG_LEVEL": "WARN",
     }
 
     def call(script: str) -> subprocess.CompletedProcess[str]:

@@ -27,10 +27,10 @@ def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """An asynchronous test."""
 
     def run(**fixtures: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(**fixtures), 60))  # type: ignore[arg-type]
+        asyncio.run(asyncio.wait_for(test(**fixtures), 60))
 
     run.__name__ = test.__name__
-    return run if not test.__code__.co_argcount else (lambda gate: run(gate=gate))  # type: ignore[attr-defined]
+    return run if not test.__code__.co_argcount else (lambda gate: run(gate=gate))
 
 
 @in_loop
@@ -77,7 +77,7 @@ async def test_errors_of_runs(gate: Gate) -> None:
             assert len(await runner.run(X)) == 1
         for outputs, inputs in (("y", {"x": X}), (None, {"x": X})):
             with pytest.raises(TypeError):
-                await runner.run_with(outputs, inputs)  # type: ignore[arg-type]
+                await runner.run_with(outputs, inputs)
         for names, tensors in ((["z"], {"x": X}), (["y"], {"z": X})):
             with pytest.raises(ValueError, match="`z`"):
                 await runner.run_with(names, tensors)
@@ -85,7 +85,7 @@ async def test_errors_of_runs(gate: Gate) -> None:
     assert [isinstance(result, FuriosaRuntimeError) for result in done] == [number > 5 for number in range(12)]
     for use in (lambda: runner.run(X), lambda: runner.run_with(["y"], {"x": X})):
         with pytest.raises(FuriosaRuntimeError, match="closed"):
-            await use()
+            await use()  # type: ignore[no-untyped-call]  # a lambda
     with pytest.raises(FuriosaRuntimeError, match="closed"):
         _ = runner.model
 
@@ -174,10 +174,12 @@ async def test_a_queue_of_many_tasks() -> None:
         for number in range(first, 2000, 1000):
             await submitter.submit([value(number)], context=number)
 
-    async with runtime.create_queue(DATA, worker_num=4, input_queue_size=10) as (submitter, receiver):
-        async with receiving(receiver, received):
-            await asyncio.gather(*(submit(first) for first in range(1000)))
-            assert await submitter.close()
+    async with (
+        runtime.create_queue(DATA, worker_num=4, input_queue_size=10) as (submitter, receiver),
+        receiving(receiver, received),
+    ):
+        await asyncio.gather(*(submit(first) for first in range(1000)))
+        assert await submitter.close()
     assert sorted(received) == list(range(2000))
 
 

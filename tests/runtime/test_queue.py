@@ -55,7 +55,8 @@ def device_is_free() -> bool:
     ],
 )
 def test_every_result_once(submitters: int, receivers: int, options: dict[str, int]) -> None:
-    count, received = 800, []
+    count = 800
+    received: list[Any] = []
 
     def submit(first: int) -> None:
         for number in range(first, count, submitters):
@@ -88,7 +89,7 @@ def test_results_come_in_the_order_of_submission() -> None:
 
 
 def test_full_queues_stop_the_submitter(gate: Gate) -> None:
-    accepted = []
+    accepted: list[Any] = []
 
     def submit() -> None:
         for number in range(7):

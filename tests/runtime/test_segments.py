@@ -82,7 +82,7 @@ def test_values_that_do_not_fit_are_refused() -> None:
     ]  # fmt: skip
     for use in wrong:
         with pytest.raises(ValueError, match=r"fit|bytes|interface|threads"):
-            use()
+            use()  # type: ignore[no-untyped-call]  # a lambda
     with pytest.raises(BufferError):
         inference.run([[bytes(16), bytes(4)]], 1, 1)
     inference.quantize(0, 1, 0.5, 1, True)

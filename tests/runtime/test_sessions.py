@@ -6,6 +6,7 @@ import gc
 import importlib
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,9 @@ def test_run() -> None:
 def test_the_summary_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     with create(DATA) as opened:
         capsys.readouterr()
-        assert opened.print_summary() is None
+        opened.print_summary()
         assert capsys.readouterr() == ("", opened.summary() + "\n")
-        assert opened.model.print_summary() is None
+        opened.model.print_summary()
         assert capsys.readouterr() == (opened.summary() + "\n", "")
 
 
@@ -129,7 +130,7 @@ def test_wrong_inputs() -> None:
                 opened.run(inputs)
         with pytest.raises(InvalidInput, match=r"^expected \(1, 2, 4, 8\) \(float32\) but got \(2, 4, 8\) \(float32\)"):
             opened.run(X[0])
-        with pytest.raises(InvalidInput, match="^1 tensors are expected, but 2 tensors are given"):
+        with pytest.raises(InvalidInput, match=r"^1 tensors are expected, but 2 tensors are given"):
             opened.run([X, X])
         with pytest.raises(TypeError):
             opened.run_with(None, {"x": X})
@@ -141,6 +142,15 @@ def test_wrong_inputs() -> None:
                 opened.run_with(["y"], tensors)
 
 
+def _uses(each: Any) -> tuple[Callable[[], Any], ...]:
+    """What the objects of a session have in common."""
+    return (
+        lambda: each.input_num, lambda: each.output_num, lambda: each.model, each.inputs, each.outputs,
+        lambda: each.input(0), lambda: each.output(0), each.summary, each.print_summary, each.allocate_inputs,
+        each.create_outputs, lambda: each.allocate_tensors(["x"]),
+    )  # fmt: skip
+
+
 def test_after_close_everything_says_so() -> None:
     opened = create(DATA)
     opened.close()
@@ -150,9 +160,7 @@ def test_after_close_everything_says_so() -> None:
     queue.close()
     queue.close()
     for each in (opened, submitter, queue):
-        for use in (lambda: each.input_num, lambda: each.output_num, lambda: each.model, each.inputs, each.outputs,
-                    lambda: each.input(0), lambda: each.output(0), each.summary, each.print_summary,
-                    each.allocate_inputs, each.create_outputs, lambda: each.allocate_tensors(["x"])):  # fmt: skip
+        for use in _uses(each):
             with pytest.raises(SessionClosed):
                 use()
     for use in (lambda: opened.run(None), lambda: opened.run_with(None, None), lambda: submitter.submit(None),
@@ -191,7 +199,7 @@ def test_timeouts_are_in_milliseconds() -> None:
         for timeout in (0, 20):
             with pytest.raises(QueueWaitTimeout):
                 queue.recv(timeout=timeout)
-        with pytest.raises(RuntimeError, match="^the timeout duration must be a positive integer$"):
+        with pytest.raises(RuntimeError, match=r"^the timeout duration must be a positive integer$"):
             queue.recv(timeout=-1)
         submitter.submit(X)
         assert queue.recv(60_000)[0] is None
@@ -373,6 +381,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FURIOSA_PROFILER_OUTPUT_PATH", "new.json")
     assert profiler_output() == "new.json"
     path = generate_compiler_log_path()
+    assert path is not None
     assert path.parent == tmp_path / "logs"
     assert path.stat().st_mode & 0o777 == 0o644
     assert path.parent.stat().st_mode & 0o777 == 0o755

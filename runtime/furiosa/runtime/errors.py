@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from furiosa.isa.errors import FuriosaError as FuriosaError
     from furiosa.runtime.deprecated.errors import *  # noqa: F403
     from furiosa.runtime.failures import FuriosaRuntimeError as FuriosaRuntimeError
-    from furiosa.runtime.failures import FuriosaRuntimeError as NativeException  # noqa: F401
+
+    NativeException = FuriosaRuntimeError
 
 __getattr__ = deprecated_names(
     __name__,
