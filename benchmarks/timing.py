@@ -99,7 +99,7 @@ class Background:
         """The share of all processors' time, 0 to 1. Above a few percent, runs on all processors suffer most."""
         everything, busy, own = _processor_seconds()
         elsewhere = (busy - self._busy) - (own - self._own)
-        return max(0.0, elsewhere) / max(everything - self._all, 1e-9)
+        return min(1.0, max(0.0, elsewhere) / max(everything - self._all, 1e-9))
 
 
 def _processor_seconds() -> tuple[float, float, float]:
