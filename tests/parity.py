@@ -4,6 +4,6 @@ import onnxruntime
 import pytest
 
 current_onnxruntime = pytest.mark.skipif(
-    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 31),
-    reason=f"results are those of ONNX Runtime 1.31; here is {onnxruntime.__version__}, which rounds a few otherwise",
+    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 32),
+    reason=f"results are those of ONNX Runtime 1.32; here is {onnxruntime.__version__}, which rounds a few otherwise",
 )

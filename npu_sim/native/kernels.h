@@ -151,7 +151,7 @@ struct Kernels {
   void (*add_up)(const uint8_t* x, int32_t* sum, int64_t n, const Reading& reading);
   // y[i] = requantize(float32(sum[i]) * multiplier)
   void (*scale)(const int32_t* sum, uint8_t* y, int64_t n, float multiplier, const Requantize& requantize);
-  // y[i] = requantize(x[i] * multiplier / divisor), or that of 0 where the product overflows
+  // y[i] = requantize(x[i] * multiplier / divisor) in float64
   void (*share)(const float* x, uint8_t* y, int64_t n, float multiplier, float divisor, const Requantize& requantize);
 
   // y[c * y_step + r] = x[r * x_step + c]

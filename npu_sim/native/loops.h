@@ -15,6 +15,7 @@ namespace {
 
 // Adding and subtracting 1.5 * 2^23 rounds to an integer, half to even, for |v| < 2^22.
 constexpr float kRounder = 12582912.0f;
+constexpr double kRounder64 = 6755399441055744.0;  // the same for doubles: 1.5 * 2^52
 
 inline __attribute__((always_inline)) int32_t round_even(float v) { return int32_t((v + kRounder) - kRounder); }
 
@@ -134,9 +135,12 @@ void scale(const int32_t* sum, uint8_t* y, int64_t n, float multiplier, const Re
 
 void share(const float* x, uint8_t* y, int64_t n, float multiplier, float divisor, const Requantize& requant) {
   const Requantize r = requant;
+  const double lo = r.lo, hi = r.hi, factor = multiplier, total = divisor;
   for (int64_t i = 0; i < n; ++i) {
-    const float quotient = x[i] * multiplier / divisor;
-    y[i] = requantize(quotient < __builtin_inff() ? quotient : 0.0f, r);
+    double quotient = double(x[i]) * factor / total;
+    quotient = quotient > lo ? quotient : lo;
+    quotient = quotient < hi ? quotient : hi;
+    y[i] = uint8_t(int32_t((quotient + kRounder64) - kRounder64) + r.zero);
   }
 }
 

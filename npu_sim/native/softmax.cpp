@@ -1,5 +1,5 @@
-// Softmax over the channels: y = requantize(e * floor(1 / y_scale) / sum(e)) with e = table[255 - largest + x], in float32,
-// every operation rounded, the sum from the first channel to the last.
+// Softmax over the channels: y = requantize(e * floor(1 / y_scale) / sum(e)) with e = table[255 - largest + x]; e and its
+// sum, from the first channel to the last, are float32, product and quotient float64.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -13,8 +13,8 @@ namespace {
 // `arithmetic.exponentials`: entry 255 stands for the largest input of a row.
 std::vector<float> exponentials(float x_scale, int length) {
   const double scale = x_scale;
-  const double reserve = std::log(double(std::numeric_limits<float>::max() / float(length))) - 5.0;
-  const double headroom = std::max(0.0, reserve) / scale;
+  const float reserve = float(std::log(double(std::numeric_limits<float>::max() / float(length))));
+  const double headroom = std::max(0.0, reserve - 5.0) / scale;
   std::vector<float> table(256);
   for (int i = 0; i < 256; ++i) table[size_t(i)] = float(std::exp((double(i - 255) + headroom) * scale));
   return table;

@@ -64,8 +64,7 @@ def qlinear(model: bytes, folder: Path) -> bytes:
 def test_qlinear_form(name: str, tmp_path: Path) -> None:
     for dtype in ("uint8", "int8"):
         b = Builder(dtype, OPSETS.get(name, (13,))[-1])
-        report = same(qlinear(b.model(CASES[name](b)), tmp_path), step(name, b))
-        assert set(on_cpu(report).values()) <= {"overflow"}
+        assert on_cpu(same(qlinear(b.model(CASES[name](b)), tmp_path), step(name, b))) == {}
 
 
 def test_the_qlinear_forms_are_all_there(tmp_path: Path) -> None:

@@ -270,8 +270,8 @@ def test_softmax_equals_qlinear_softmax() -> None:
     rng = np.random.default_rng(11)
     for dtype in DTYPES:
         low = np.iinfo(dtype).min
-        for opset, length in ((11, 10), (13, 1000), (17, 7), (17, 2)):
-            for y_scale, y_zero in ((1 / 256, low), (1 / 255, low), (0.0039, 0), (0.01, 5)):
+        for opset, length in ((11, 10), (13, 1000), (17, 7), (17, 2), (17, 1)):
+            for y_scale, y_zero in ((1 / 256, low), (1 / 255, low), (0.0039, 0), (0.01, 5), (1e-4, low), (1e-9, 3)):
                 for x_scale in (0.02, 0.1, 1.5):
                     x = storage(rng, (20, length), dtype)
                     y = arithmetic.softmax(x, x_scale, y_scale, y_zero)
@@ -281,7 +281,10 @@ def test_softmax_equals_qlinear_softmax() -> None:
                         np.testing.assert_array_equal(y, expected)
 
 
-def test_softmax_of_one_value_overflows_to_the_zero_point() -> None:
-    x, qx, qy = np.array([[7], [200]], np.uint8), Scaling(0.1, 3), Scaling(1 / 256, 5)
-    expected = run_bytes(x, qx, qy, lambda m, n: m.op("Softmax", n, axis=1))
-    np.testing.assert_array_equal(arithmetic.softmax(x, qx.scale, qy.scale, qy.zero_point), expected)
+@current_onnxruntime
+def test_softmax_near_ties() -> None:
+    """Rows whose results show how the exponentials' common factor, the product and the quotient round."""
+    for seed, length, x_scale, y_scale in ((24, 1000, 0.1, 1e-4), (33, 300, 0.0303, 2e-4), (34, 300, 0.0303, 2e-4)):
+        x = np.random.default_rng(seed).integers(0, 256, (500, length)).astype(np.uint8)
+        expected = run_bytes(x, Scaling(x_scale, 3), Scaling(y_scale, 0), lambda m, n: m.op("Softmax", n, axis=1), 17)
+        np.testing.assert_array_equal(arithmetic.softmax(x, x_scale, y_scale, 0), expected)

@@ -9,9 +9,8 @@ import numpy as np
 
 from furiosa.compiler.graph import Array, Attrs, Op, const
 from furiosa.compiler.ops.layout import affine, low, nhwc, reshape, spatial_axis, table, transpose
-from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, four_axes, refuse, rule
+from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, four_axes, refuse
 from furiosa.isa import arithmetic
-from furiosa.isa.dtypes import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +90,9 @@ def lower_softmax(op: Op, inputs: tuple[Op, ...]) -> Op:
     return transpose(low("softmax", (turned,), Attrs(), (n, h, w, c), op, ":softmax"), swap, op, "")
 
 
-@rule("148 times the row", "quantize the result over the range 0 to 1")
-def overflow(op: Op) -> str | None:
-    """1 / scale of an int8 result must be at most 148 times the row, above which ONNX Runtime's sums are infinite"""
-    shape, axis = op.type.shape, op.attrs.axis
-    length = prod(shape[axis:]) if op.attrs.flattened else shape[axis]
-    unsigned = {op.type.dtype, op.inputs[0].type.dtype} == {DType.U8}
-    found = int(np.float32(1) / np.float32(op.type.scale))
-    return f"{found} for a row of {length}" if not unsigned and found > 148 * length else None
-
-
 ROWS = (
     OpDef("channel_affine", ("BatchNormalization",), build_batch_norm, lower_channel_affine, rules=(four_axes,)),
-    OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(four_axes, overflow),
+    OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(four_axes,),
           parity="where ONNX Runtime computes Softmax in float32 (int8 in, uint8 out or the other way round), the "
                  "result may differ by one step"),
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """The normative arithmetic of the device on 8-bit data, in NumPy: every other implementation equals this one.
 
-Arrays are NHWC; storage is int8 or uint8 and keeps the model's dtype. The definitions are those of ONNX Runtime 1.31's
+Arrays are NHWC; storage is int8 or uint8 and keeps the model's dtype. The definitions are those of ONNX Runtime 1.32's
 x86-64 kernels (AVX2 and later) on quantized graphs, bit for bit.
 """
 
