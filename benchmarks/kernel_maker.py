@@ -33,7 +33,8 @@ class Maker:
         self.random = random
         self.loose = loose
         self.values = np.random.default_rng(random.getrandbits(32))
-        self._extreme = loose and random.randrange(4) == 0
+        self._extreme = self.pick(False, False, False, True)
+        self._extreme_scale = self.pick(None, *(None,) * 6, 1e-45, 1e30, 3e38)
         self._end = 0
         self._written: list[tuple[int, bytes]] = []
         self._constants = b""
@@ -111,9 +112,9 @@ class Maker:
         return first, second
 
     def scale(self, low: float = -2.5, high: float = -0.5) -> float:
-        """A float32 scale between ten to the power of ``low`` and of ``high``; rarely the smallest or a huge one."""
-        if self.loose and self.random.randrange(40) == 0:
-            return float(np.float32(self.random.choice((1e-45, 1e-20, 1e20, 3e38))))
+        """A float32 scale between ten to the power of ``low`` and of ``high``; extreme in some cases."""
+        if self._extreme_scale and self.random.randrange(2):
+            return float(np.float32(self._extreme_scale))
         return float(np.float32(10 ** self.random.uniform(low, high)))
 
     def quantization(self, *names: str) -> dict[str, Any]:

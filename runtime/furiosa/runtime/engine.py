@@ -126,8 +126,9 @@ class Engine:
             enf = load_or_compile(model, one_target(devices.npus).name, batch_size, compiler_config)
             check_wiring(enf)
             self.worker_num = min(worker_num or len(devices.npus), _MOST_WORKERS)
+            self._processors = len(os.sched_getaffinity(0))
             self._threads = env.THREADS.get()
-            cpu_models = [CpuModel(data, max(1, self._threads // self.worker_num)) for data in enf.cpu_models]
+            cpu_models = [CpuModel(data, self._share(self.worker_num)) for data in enf.cpu_models]
             self.executables = [Executable(enf, npu, cpu_models) for npu in devices.npus]
         logs.model_loaded(enf, devices.npus, self.worker_num)
         self.enf: Enf = enf
@@ -141,8 +142,8 @@ class Engine:
 
     @property
     def parallel(self) -> int:
-        """How many workers this computer can really run at a time."""
-        return min(self.worker_num, self._threads)
+        """How many workers may execute at a time: no more than there are processors, unless they wait for real time."""
+        return self.worker_num if self.executables[0].paced else min(self.worker_num, self._processors)
 
     def executable(self, worker: int) -> Executable:
         """The model on the device of one worker."""
@@ -161,9 +162,13 @@ class Engine:
     def run_batch(self, executable: Executable, requests: Sequence[Sequence[Array]], busy: int) -> list[list[Array]]:
         """One inference for each request while ``busy`` workers share the threads. Raises FuriosaRuntimeError."""
         try:
-            return executable.run_batch(requests, max(1, self._threads // max(1, busy)))
+            return executable.run_batch(requests, self._share(busy))
         except FuriosaError as error:
             raise runtime_error(error)  # noqa: B904  # it has its cause already
+
+    def _share(self, busy: int) -> int:
+        """The threads for one of ``busy`` workers."""
+        return self._threads if busy < 2 else min(self._threads, max(1, self._processors // busy))
 
     def check_open(self) -> None:
         """Raise FuriosaRuntimeError when the engine is closed, or its devices are not this process's."""

@@ -57,9 +57,9 @@ class Executable:
         return ", ".join(sorted({machine.kernels for machine in self._machines})) or "none"
 
     @property
-    def batches(self) -> bool:
-        """Whether executing several requests in one go saves anything."""
-        return self._segments is not None and not self._npu.paced
+    def paced(self) -> bool:
+        """Whether an execution takes at least its modelled time."""
+        return self._npu.paced
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; ``inputs`` have the shapes and types of the interface. Outputs are the caller's own."""

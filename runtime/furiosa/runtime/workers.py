@@ -233,7 +233,7 @@ class Workers(ABC):
             return
         if self._idle:
             self._idle.pop().wake()
-        elif (index := len(self._threads)) < self.engine.worker_num:
+        elif (index := len(self._threads)) < self.engine.parallel:
             work = threading.Thread(
                 target=self._work, args=(self.engine.executable(index),), name=f"furiosa-worker-{index}", daemon=True
             )
@@ -306,7 +306,7 @@ class Workers(ABC):
                 request.outputs = outputs
         for request in batch:
             request.inputs = []
-        if executable.batches:
+        if not executable.paced:
             self._seconds = max(1e-6, time.thread_time() - started) / len(batch)
 
 

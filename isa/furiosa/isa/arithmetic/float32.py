@@ -35,7 +35,7 @@ def saturate(
 ) -> Quantized:
     """clamp(rint(value) + zero_point, lo, hi) as `dtype`; rint rounds half to even; NaN becomes the lower bound.
 
-    `value` is float32 or float64 and is overwritten. `lo` and `hi` are inclusive storage values, the dtype's own where None.
+    `value`, float32 or float64, is overwritten. `lo` and `hi` are inclusive storage values, by default the dtype's.
     """
     info = np.iinfo(np.dtype(dtype).name)
     low, high = info.min if lo is None else lo, info.max if hi is None else hi

@@ -24,7 +24,7 @@ def exponentials(x_scale: float, length: int) -> Float32:
 def softmax(x: Quantized, x_scale: float, y_scale: float, y_zero: int) -> Quantized:
     """QLinearSoftmax: saturate(rint(e * floor(1 / y_scale) / sum(e)) + y_zero) over the last dimension.
 
-    e = exponentials[255 - max + x]; floor and sum are float32, the sum runs from left to right; product and quotient are
+    e = exponentials[255 - max + x]; floor and sum are float32, the sum from left to right; product and quotient are
     float64; rint rounds half to even. Equal for int8 and uint8, for every opset; the zero point of x cancels out.
     """
     table = exponentials(x_scale, x.shape[-1])
