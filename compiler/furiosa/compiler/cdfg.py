@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from furiosa.compiler.cluster import Cluster
@@ -40,12 +41,22 @@ def cluster(graph: Graph) -> Clusters:
         least = max((level[x] + (where == "host") for x in reads if x in level), default=0)
         level[op] = least + (residue - least) % 3
         groups.setdefault(level[op], []).append(op)
-    clusters: list[Cluster] = []
-    for number in sorted(groups):
-        ops = groups[number]
-        for part in [[op] for op in ops] if _DEVICES[number % 3] == "host" else [ops]:
-            clusters.append(_cluster(graph, readers, part, shared, f"{_DEVICES[number % 3]}{len(clusters)}"))
+    parts = [(where, _whole(ops, shared)) for where, ops in _parts(groups)]
+    handed = {x for _, own in parts for op in own for x in op.inputs if x not in own}.union(graph.outputs)
+    clusters = (_cluster(f"{where}{i}", where, own, handed) for i, (where, own) in enumerate(parts))
     return Clusters(graph, tuple(clusters))
+
+
+def _parts(groups: dict[int, list[Op]]) -> Iterator[tuple[str, list[Op]]]:
+    """What runs together, in the order of execution: all ops of a level, but the host's one by one."""
+    for level in sorted(groups):
+        where, ops = _DEVICES[level % 3], groups[level]
+        yield from ((where, part) for part in ([[op] for op in ops] if where == "host" else [ops]))
+
+
+def _whole(ops: list[Op], shared: set[Op]) -> dict[Op, None]:
+    """The ops, with the shared ones that they read, in order."""
+    return dict.fromkeys(y for op in ops for y in (*(x for x in op.inputs if x in shared), op))
 
 
 def _shared(op: Op, readers: list[Op], graph: Graph) -> bool:
@@ -68,11 +79,9 @@ def _plain(type_: TensorType) -> bool:
     return type_.dtype.quantized and type_.quant is not None and type_.quant.axis is None
 
 
-def _cluster(graph: Graph, readers: dict[Op, list[Op]], ops: list[Op], shared: set[Op], name: str) -> Cluster:
-    own = dict.fromkeys(y for op in ops for y in (*(x for x in op.inputs if x in shared), op))
+def _cluster(name: str, device: str, own: dict[Op, None], handed: set[Op]) -> Cluster:
+    """``handed``: the ops of all clusters that others read, or that are results of the model."""
     read = dict.fromkeys(x for op in own for x in op.inputs if x not in own)
     constants = [x for x in read if x.kind in ("const", "absent")]
     inputs = tuple(x for x in read if x.kind not in ("const", "absent"))
-    results = set(graph.outputs)
-    outputs = tuple(op for op in ops if op in results or any(reader not in own for reader in readers[op]))
-    return Cluster(name, name.rstrip("0123456789"), inputs, (*constants, *own), outputs)
+    return Cluster(name, device, inputs, (*constants, *own), tuple(op for op in own if op in handed))
