@@ -1,6 +1,7 @@
 // Inferences: see inference.h.
 #include "inference.h"
 
+#include <chrono>
 #include <stdexcept>
 
 #include "host.h"
@@ -9,6 +10,10 @@ namespace furiosa {
 namespace {
 
 constexpr int64_t aligned(int64_t size) { return (size + 63) / 64 * 64; }
+
+int64_t now() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace
 
@@ -55,11 +60,15 @@ void Inference::program(const Program& program, Ports inputs, Ports outputs) {
   });
 }
 
-void Inference::run(const std::vector<uint8_t*>& memory, int threads) const {
+void Inference::run(const std::vector<uint8_t*>& memory, int threads, int64_t* marks) const {
+  if (marks) *marks++ = now();
   expect(memory.size() == interface_.size());
   std::unique_ptr<Memory> own = take();
   for (size_t i = 0; i < memory.size(); ++i) own->values[interface_[i]] = memory[i];
-  for (const auto& step : steps_) step(own->values, threads);
+  for (const auto& step : steps_) {
+    step(own->values, threads);
+    if (marks) *marks++ = now();
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   resting_.push_back(std::move(own));
 }

@@ -28,7 +28,10 @@ class Inference {
   void program(const Program& program, Ports inputs, Ports outputs);
 
   // Executes once; `memory` is that of the interface. May be called from several threads at a time.
-  void run(const std::vector<uint8_t*>& memory, int threads) const;
+  // Unless it is null, `marks` gets the time at the start and after each step: ns of the monotonic clock.
+  void run(const std::vector<uint8_t*>& memory, int threads, int64_t* marks = nullptr) const;
+
+  size_t steps() const { return steps_.size(); }
 
   // The bytes of the values of the interface.
   std::vector<int64_t> interface_sizes() const;

@@ -81,12 +81,13 @@ void run_program(const Program& self, const PyPorts& inputs, const PyPorts& outp
 }
 
 // Executes every request: the buffers of the interface, inputs first. One release of the GIL for all of them.
+// `marks` is None, or a buffer of int64 with a row for each request.
 void run_inference(const Inference& self, const std::vector<std::vector<nb::object>>& requests, size_t inputs,
-                   int threads) {
+                   int threads, nb::object marks) {
   const std::vector<int64_t> sizes = self.interface_sizes();
   std::vector<PyBuffer> held;
   std::vector<std::vector<uint8_t*>> memory(requests.size());
-  held.reserve(requests.size() * sizes.size());
+  held.reserve(requests.size() * sizes.size() + 1);
   for (size_t request = 0; request < requests.size(); ++request) {
     if (requests[request].size() != sizes.size()) throw std::invalid_argument("a request has another interface");
     for (size_t i = 0; i < sizes.size(); ++i) {
@@ -95,8 +96,16 @@ void run_inference(const Inference& self, const std::vector<std::vector<nb::obje
       memory[request].push_back(held.back().data());
     }
   }
+  const size_t row = self.steps() + 1;
+  int64_t* times = nullptr;
+  if (!marks.is_none()) {
+    held.emplace_back(marks, true);
+    held.back().expect(int64_t(requests.size() * row * sizeof(int64_t)));
+    times = reinterpret_cast<int64_t*>(held.back().data());
+  }
   nb::gil_scoped_release released;
-  for (const auto& each : memory) self.run(each, checked(threads));
+  for (size_t request = 0; request < memory.size(); ++request)
+    self.run(memory[request], checked(threads), times ? times + request * row : nullptr);
 }
 
 void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
@@ -149,7 +158,7 @@ NB_MODULE(_native, m) {
       .def("dequantize", &Inference::dequantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
       .def("transpose", &Inference::transpose, "x"_a, "y"_a, "images"_a, "rows"_a, "columns"_a, "itemsize"_a)
       .def("program", &Inference::program, "program"_a, "inputs"_a, "outputs"_a, nb::keep_alive<1, 2>())
-      .def("run", &run_inference, "requests"_a, "inputs"_a, "threads"_a);
+      .def("run", &run_inference, "requests"_a, "inputs"_a, "threads"_a, "marks"_a = nb::none());
   m.def("peak", [](const std::string& kernels) { return peak(kernels_named(kernels)); }, "kernels"_a,
         nb::call_guard<nb::gil_scoped_release>());
   m.def("quantize", &quantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,

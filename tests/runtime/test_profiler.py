@@ -21,7 +21,7 @@ from tests.runtime.tiny_models import SHAPE, npu_model
 from furiosa.isa import enf
 from furiosa.isa.instructions import Engine
 from furiosa.runtime import FuriosaRuntimeError, sync
-from furiosa.runtime.profiler import RecordFormat, Resource, profile
+from furiosa.runtime.profiler import Resource, profile
 
 DATA = enf.dump(npu_model())
 X = np.zeros(SHAPE, np.float32)
@@ -87,7 +87,7 @@ def test_host_spans() -> None:
     events = traced(2)
     begun = [event["name"] for event in events if event["ph"] == "B" and event["pid"] == os.getpid()]
     once = ["Run", "Inference", "Quantize", "Lower", "Enqueue", "WaitForCommit", "Unlower", "Dequantize"]
-    assert begun == ["Load", *once, *once]
+    assert begun == ["Register", "ProgramBinary", *once, *once]
     assert len([event for event in events if event["name"] == "Run"]) == 4
     categories = {event["name"]: event["cat"] for event in events if "cat" in event}
     assert categories["Run"] == ""
@@ -197,9 +197,66 @@ def test_threads_and_devices_keep_to_their_tracks() -> None:
         assert all(end <= start + EPSILON for (_, _, end), (_, start, _) in pairwise(track))
 
 
-def test_other_formats_are_refused() -> None:
-    with pytest.raises(FuriosaRuntimeError, match="PandasDataFrame"):
-        profile(format=RecordFormat.PandasDataFrame)
+def test_what_is_no_option_is_refused() -> None:
+    with pytest.raises(FuriosaRuntimeError, match=r"RecordFormat\.PandasDataFrame"):
+        profile(format="csv")
+    with pytest.raises(FuriosaRuntimeError, match=r"Resource\.Npu"):
+        profile(resource="npu")
+
+
+def flows(events: list[Event]) -> dict[int, list[Event]]:
+    found: dict[int, list[Event]] = defaultdict(list)
+    for event in events:
+        if event["ph"] in ("s", "t", "f"):
+            found[event["id"]].append(event)
+    return found
+
+
+def enclosing(events: list[Event], flow: Event) -> set[str]:
+    """The spans on the track of a flow's event that are open then: viewers bind it to the innermost."""
+    spans = spans_by_track(events)[flow["pid"], flow["tid"]]
+    return {name for name, start, end in spans if start <= flow["ts"] <= end + EPSILON}
+
+
+def test_flows_lead_from_the_request_to_the_device() -> None:
+    events = traced(2)
+    for index, flow in flows(events).items():
+        assert [event["ph"] for event in flow] == ["s", "f"]
+        assert {"Run", "Inference", "Enqueue"} <= enclosing(events, flow[0])
+        assert enclosing(events, flow[1]) == {f"Task(0,{index})"}
+    assert len(flows(events)) == 2
+
+
+def test_flows_lead_from_submissions_over_workers() -> None:
+    file = io.StringIO()
+    with profile(file=file) as profiler, sync.create_queue(DATA) as (submitter, receiver):
+        for index in range(20):
+            with profiler.record("ask"):
+                submitter.submit(X, context=index)
+        for _ in range(20):
+            receiver.recv()
+    events = json.loads(file.getvalue())
+    assert len(flows(events)) == 20
+    for flow in flows(events).values():
+        assert [event["ph"] for event in flow] == ["s", "t", "f"]
+        assert {"ask", "Submit"} <= enclosing(events, flow[0])
+        assert {"Inference", "Enqueue"} <= enclosing(events, flow[1])
+        assert len({event["tid"] for event in flow}) == 3
+        assert [event["ts"] for event in flow] == sorted(event["ts"] for event in flow)
+
+
+def test_counters() -> None:
+    counters: dict[str, list[Event]] = defaultdict(list)
+    for event in traced(3):
+        if event["ph"] == "C":
+            counters[event["name"]].append(event)
+    # The table unit has no MACs at work.
+    assert set(counters) == {"SRAM in use (modelled)", "DRAM bandwidth (modelled)"}
+    for values in counters.values():
+        assert [event["ts"] for event in values] == sorted(event["ts"] for event in values)
+        assert next(iter(values[-1]["args"].values())) == 0
+    sram = [event["args"]["bytes"] for event in counters["SRAM in use (modelled)"]]
+    assert max(sram) == 256 + 64 + 64  # table, x and y; two of them are needed when the third is written
 
 
 def test_tracing_by_environment(tmp_path: Path) -> None:

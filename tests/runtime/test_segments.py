@@ -19,9 +19,13 @@ from furiosa.runtime.profiler import profile
 X = np.random.default_rng(5).normal(0, 40, SHAPE).astype(np.float32)
 
 
-def results(model: enf.Enf, inputs: list[Any], one_by_one: bool = False) -> list[Any]:
-    with sync.create_runner(enf.dump(model)) as runner:
-        if not one_by_one:
+def results(model: enf.Enf, inputs: list[Any], how: str = "") -> list[Any]:
+    """A device that keeps a pace executes one step at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FURIOSA_SIM_PACE", "realtime" if how == "one by one" else "none")
+        runner = sync.create_runner(enf.dump(model))
+    with runner:
+        if how != "profiled":
             return runner.run(inputs)
         with profile(file=io.StringIO()):
             return runner.run(inputs)
@@ -42,9 +46,9 @@ def variants() -> list[tuple[enf.Enf, list[Any]]]:
 def test_segments_equal_single_steps(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = variants()[index]
     fast = results(model, inputs)
-    steps = results(model, inputs, one_by_one=True)
+    steps, profiled = (results(model, inputs, how) for how in ("one by one", "profiled"))
     monkeypatch.setenv("FURIOSA_SIM_KERNELS", "reference")
-    for expected in (steps, results(model, inputs)):
+    for expected in (steps, profiled, results(model, inputs)):
         for y, right in zip(fast, expected, strict=True):
             assert (y.dtype, y.shape) == (right.dtype, right.shape)
             np.testing.assert_array_equal(y, right)

@@ -44,8 +44,11 @@ class Inference:
     def program(self, program: Program, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]) -> None:
         """Append an execution; ports are (address, value)."""
 
-    def run(self, requests: Sequence[Sequence[Buffer]], inputs: int, threads: int) -> None:
+    def run(self, requests: Sequence[Sequence[Buffer]], inputs: int, threads: int, marks: Buffer | None = None) -> None:
         """Execute once for each request, which is its contiguous buffers of the interface: ``inputs`` to read first.
+
+        ``marks`` is int64 with a row for each request: the time at its start and after each appended step, in ns of
+        the monotonic clock, which is that of `time.perf_counter_ns`.
 
         Releases the GIL once for all of them and may be called from several threads at a time. Raises ValueError for
         buffers of another size.

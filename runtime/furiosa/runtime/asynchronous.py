@@ -18,6 +18,7 @@ from furiosa.runtime.exchange import Exchange
 from furiosa.runtime.failures import ClosedError, DrainedError
 from furiosa.runtime.interface import Model
 from furiosa.runtime.mailbox import FutureWaiter, Mailbox, Mailboxes
+from furiosa.runtime.profiler.recorder import span
 from furiosa.runtime.sync import open_engine, open_exchange, warn_unless_closed
 from furiosa.runtime.workers import Request, Workers, raise_failure
 
@@ -146,13 +147,14 @@ class Submitter(_Closing):
 
         Returns at once unless the input queue is full. Errors: see ``sync.Runner``.
         """
-        request = Request(input_arrays(self.model, inputs), context)
-        while (waiter := self._exchange.offer(request, self._waiter)) is not None:
-            try:
-                await waiter.future
-            except BaseException:
-                self._exchange.give_up_submitting(waiter)
-                raise
+        with span("Submit"):
+            request = Request(input_arrays(self.model, inputs), context)
+            while (waiter := self._exchange.offer(request, self._waiter)) is not None:
+                try:
+                    await waiter.future
+                except BaseException:
+                    self._exchange.give_up_submitting(waiter)
+                    raise
 
     async def close(self) -> bool:
         """Submit no more; what was submitted is still executed and can be received. True when closed in time."""

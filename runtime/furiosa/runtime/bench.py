@@ -27,6 +27,7 @@ from furiosa.runtime.failures import runtime_errors
 from furiosa.runtime.interface import Model
 from furiosa.runtime.profiler import chrome
 from furiosa.runtime.profiler.recorder import Recorder, activate, deactivate
+from furiosa.runtime.profiler.recording import Recording
 from furiosa.runtime.sync import open_engine
 from furiosa.runtime.virtual import MOST_QUERIES, Host, Stage, simulate
 
@@ -184,7 +185,7 @@ def _traced_to(path: Path | None) -> Iterator[None]:
     finally:
         deactivate(recorder)
     text = io.StringIO()
-    chrome.write(recorder, text)
+    chrome.write(Recording.of(recorder), text)
     save(path, text.getvalue())
 
 

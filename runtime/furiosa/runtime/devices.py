@@ -15,9 +15,10 @@ from furiosa.isa.target import Target, target
 from furiosa.npu_sim.devices import OpenDevice, open_devices
 from furiosa.npu_sim.machine import Machine
 from furiosa.runtime.modelled import ModelledProgram
-from furiosa.runtime.profiler.recorder import active, now, span
 
 Array = NDArray[Any]
+
+_PES_OF_A_CARD = 2
 
 
 class Npu:
@@ -43,21 +44,23 @@ class Npu:
         file = self._device.file
         return f"npu:{file.card}:{'-'.join(map(str, file.pes))}"
 
+    @property
+    def pe_index(self) -> int:
+        """The number of its first PE, counted over all cards."""
+        file = self._device.file
+        return file.card * _PES_OF_A_CARD + file.pes[0]
+
     def execute(self, machine: Machine, program: ModelledProgram, inputs: Sequence[Array]) -> list[Array]:
-        """Run a loaded program; its modelled time is charged to the device's counters and recorded.
+        """Run a loaded program; its modelled time is charged to the device's counters.
 
         With FURIOSA_SIM_PACE=realtime the device stays busy at least that long.
         """
         with self._lock:
-            started = now()
-            with span("WaitForCommit", device=self.name):
-                outputs = machine.run(inputs)
-                if self.paced:
-                    due = started + program.nanoseconds(program.timeline.cycles)
-                    time.sleep(max(0, due - now()) / 1e9)
+            due = time.perf_counter_ns() + program.nanoseconds(program.timeline.cycles)
+            outputs = machine.run(inputs)
+            if self.paced:
+                time.sleep(max(0, due - time.perf_counter_ns()) / 1e9)
             self.charge(program)
-            if recorder := active():
-                recorder.execute(self.trace_name, program, started)
         return outputs
 
     def charge(self, program: ModelledProgram, executions: int = 1) -> None:

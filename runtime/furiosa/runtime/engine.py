@@ -24,6 +24,7 @@ from furiosa.runtime.executable import Executable
 from furiosa.runtime.failures import ClosedError, FuriosaRuntimeError, runtime_error, runtime_errors
 from furiosa.runtime.interface import Model
 from furiosa.runtime.profiler.profiling import trace_from_environment
+from furiosa.runtime.profiler.recorder import Origin, span
 from furiosa.runtime.wiring import check_wiring
 
 Array = NDArray[Any]
@@ -120,7 +121,7 @@ class Engine:
     ) -> None:
         """Compile the model if it is not an ENF, and load it. Raises FuriosaRuntimeError."""
         devices.check_open("runtime")
-        with runtime_errors():
+        with runtime_errors(), span("Register"):
             check_size("batch_size", batch_size)
             check_size("worker_num", worker_num)
             enf = load_or_compile(model, one_target(devices.npus).name, batch_size, compiler_config)
@@ -159,10 +160,19 @@ class Engine:
         finally:
             self._idle.put(worker)
 
-    def run_batch(self, executable: Executable, requests: Sequence[Sequence[Array]], busy: int) -> list[list[Array]]:
-        """One inference for each request while ``busy`` workers share the threads. Raises FuriosaRuntimeError."""
+    def run_batch(
+        self,
+        executable: Executable,
+        requests: Sequence[Sequence[Array]],
+        busy: int,
+        origins: Sequence[Origin | None] = (),
+    ) -> list[list[Array]]:
+        """One inference for each request while ``busy`` workers share the threads. Raises FuriosaRuntimeError.
+
+        ``origins``: see ``Executable.run_batch``.
+        """
         try:
-            return executable.run_batch(requests, self._share(busy))
+            return executable.run_batch(requests, self._share(busy), origins)
         except FuriosaError as error:
             raise runtime_error(error)  # noqa: B904  # it has its cause already
 

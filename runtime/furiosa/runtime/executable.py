@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,15 @@ from furiosa.runtime.boundary import Boundary
 from furiosa.runtime.cpu import CpuModel
 from furiosa.runtime.devices import Npu
 from furiosa.runtime.modelled import ModelledProgram
-from furiosa.runtime.profiler.recorder import active, span
-from furiosa.runtime.segments import OtherShapeError, Values, segments
+from furiosa.runtime.profiler.recorder import Layout, MarkedStep, Origin, recording, span
+from furiosa.runtime.segments import OtherShapeError, Segment, Values, segments
 from furiosa.runtime.wiring import reads, writes
 
 Array = NDArray[Any]
 
-_HOST_SPANS = {
+_SPANS: dict[type[Step], str] = {
     Quantize: "Quantize", Dequantize: "Dequantize", Lower: "Lower", Unlower: "Unlower", RunCpu: "CpuCluster",
+    RunNpu: "Enqueue",
 }  # fmt: skip
 
 
@@ -39,7 +40,7 @@ class Executable:
         self._types = {tensor.name: tensor for tensor in enf.tensors}
         self._dead = _last_uses([(reads(step), writes(step)) for step in enf.steps], enf.outputs)
         self._threads = env.THREADS.get()
-        with span("Load", device=npu.name):
+        with span("ProgramBinary", device=npu.name):
             self._machines = [Machine(program, npu.target) for program in enf.programs]
             self.modelled = [
                 ModelledProgram.of(machine.program, machine.instructions, npu.target) for machine in self._machines
@@ -50,6 +51,19 @@ class Executable:
             self._dead_after_segment = _last_uses(uses, enf.outputs)
             made = [name for segment in self._segments if segment.fresh for name in segment.outputs]
             self._fresh = set(made).issuperset(enf.outputs)
+            self._layout = self._marked(_bounds(self._segments))
+        self._step_layout = self._marked([(index, index + 1) for index in range(len(enf.steps))])
+
+    def _marked(self, bounds: Sequence[tuple[int, int]]) -> Layout:
+        """What marks mean when each step lies between the two of ``bounds``."""
+        steps = [
+            MarkedStep(
+                _SPANS[type(step)], index, first, last,
+                self.modelled[step.program] if isinstance(step, RunNpu) else None,
+            )
+            for index, (step, (first, last)) in enumerate(zip(self._enf.steps, bounds))
+        ]  # fmt: skip
+        return Layout(self._npu.trace_name, self._npu.pe_index, tuple(steps))
 
     @property
     def kernels(self) -> str:
@@ -65,35 +79,56 @@ class Executable:
         """One inference; ``inputs`` have the shapes and types of the interface. Outputs are the caller's own."""
         return self.run_batch([inputs])[0]
 
-    def run_batch(self, requests: Sequence[Sequence[Array]], threads: int | None = None) -> list[list[Array]]:
-        """One inference for each request. Native code uses ``threads`` threads (default: FURIOSA_SIM_THREADS)."""
-        if self._segments is None or self._npu.paced or active():
-            return [self._run_steps(inputs) for inputs in requests]
+    def run_batch(
+        self, requests: Sequence[Sequence[Array]], threads: int | None = None, origins: Sequence[Origin | None] = ()
+    ) -> list[list[Array]]:
+        """One inference for each request. Native code uses ``threads`` threads (default: FURIOSA_SIM_THREADS).
+
+        ``origins`` says for the profiler who asked for each; without them it is the caller.
+        """
+        if self._segments is None or self._npu.paced:
+            return self._run_steps(requests, origins)
+        recorder = recording()
+        marks: list[Array] = []
         batch: list[Values] = [dict(zip(self._enf.inputs, inputs)) for inputs in requests]
         for segment, dead in zip(self._segments, self._dead_after_segment):
+            times = np.empty((len(batch), segment.marks), np.int64) if recorder else None
             try:
-                segment.run(batch, threads or self._threads)
+                segment.run(batch, threads or self._threads, times)
             except OtherShapeError:
-                return [self._run_steps(inputs) for inputs in requests]
+                return self._run_steps(requests, origins)
+            if times is not None:
+                marks.append(times)
             for program in segment.programs:
                 self._npu.charge(self.modelled[program], len(batch))
             for name in dead:
                 for values in batch:
                     del values[name]
+        if recorder:
+            recorder.inferences(self._layout, marks, origins)
         outputs = [[values[name] for name in self._enf.outputs] for values in batch]
         if self._fresh:
             return outputs
         return [[_own(array, inputs) for array in arrays] for arrays, inputs in zip(outputs, requests)]
 
-    def _run_steps(self, inputs: Sequence[Array]) -> list[Array]:
-        """Step by step, each with its span; values are freed after their last use."""
+    def _run_steps(self, requests: Sequence[Sequence[Array]], origins: Sequence[Origin | None]) -> list[list[Array]]:
+        """Step by step; values are freed after their last use."""
+        results = []
+        for index, inputs in enumerate(requests):
+            marks = np.empty((1, len(self._enf.steps) + 1), np.int64)
+            results.append(self._inference(inputs, marks[0]))
+            if recorder := recording():
+                recorder.inferences(self._step_layout, [marks], origins[index : index + 1])
+        return results
+
+    def _inference(self, inputs: Sequence[Array], marks: Array) -> list[Array]:
         values = dict(zip(self._enf.inputs, inputs, strict=True))
-        with span("Inference"):
-            for index, (step, dead) in enumerate(zip(self._enf.steps, self._dead, strict=True)):
-                with _span(step, index):
-                    values.update(zip(writes(step), self._step(step, values), strict=True))
-                for name in dead:
-                    del values[name]
+        marks[0] = perf_counter_ns()
+        for index, (step, dead) in enumerate(zip(self._enf.steps, self._dead, strict=True), 1):
+            values.update(zip(writes(step), self._step(step, values), strict=True))
+            for name in dead:
+                del values[name]
+            marks[index] = perf_counter_ns()
         return [_own(values[name], inputs) for name in self._enf.outputs]
 
     def _step(self, step: Step, values: Mapping[str, Array]) -> Sequence[Array]:
@@ -123,10 +158,15 @@ def _own(output: Array, inputs: Sequence[Array]) -> Array:
     return output.copy() if any(np.may_share_memory(output, array) for array in inputs) else output
 
 
-def _span(step: Step, index: int) -> AbstractContextManager[None]:
-    """The host span of a step; the profiler counts spans with an operator index as operators of the CPU."""
-    name = _HOST_SPANS.get(type(step))
-    return span(name, operator_index=str(index)) if name else span("Enqueue")
+def _bounds(segments: Sequence[Segment]) -> list[tuple[int, int]]:
+    """The marks between which each step lies when those of all segments are joined."""
+    bounds: list[tuple[int, int]] = []
+    before = 0
+    for segment in segments:
+        ends = [before + end for end in segment.ends]
+        bounds += zip((before, *ends), ends)
+        before += segment.marks
+    return bounds
 
 
 def _last_uses(

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, repeat
 
 from furiosa.isa.enf import Program
-from furiosa.isa.instructions import Engine, Instruction
+from furiosa.isa.instructions import Instruction
 from furiosa.isa.target import Target
 from furiosa.isa.timeline import Timeline, schedule
+from furiosa.runtime import activity
+from furiosa.runtime.activity import Curve
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ModelledProgram:
-    """One execution of a program on ``target``; per instruction: its operator name, engine and the model's node.
+    """One execution of a program on ``target``; ``nodes`` holds the model's node of each instruction.
 
     ``input_bytes`` and ``output_bytes`` are what the host link carries before and after the execution.
     """
 
     target: Target
     timeline: Timeline
-    names: tuple[str, ...]
-    engines: tuple[Engine, ...]
+    instructions: tuple[Instruction, ...]
     nodes: tuple[str, ...]
     input_bytes: int
     output_bytes: int
@@ -35,8 +37,7 @@ class ModelledProgram:
         return cls(
             target=target,
             timeline=schedule(instructions, target),
-            names=tuple(instruction.label for instruction in instructions),
-            engines=tuple(instruction.engine for instruction in instructions),
+            instructions=tuple(instructions),
             nodes=tuple(next(nodes) for _ in instructions),
             input_bytes=sum(port.size for port in program.inputs),
             output_bytes=sum(port.size for port in program.outputs),
@@ -46,6 +47,21 @@ class ModelledProgram:
     def io_cycles(self) -> int:
         """Cycles in which the tensor unit waits for data: total - compute."""
         return self.timeline.cycles - self.timeline.compute_cycles
+
+    @cached_property
+    def sram_bytes(self) -> Curve:
+        """Bytes of SRAM in use over cycles."""
+        return activity.sram_bytes(self.instructions, self.timeline)
+
+    @cached_property
+    def dram_bandwidth(self) -> Curve:
+        """Bytes a second through the DRAM port over cycles."""
+        return activity.dram_bandwidth(self.instructions, self.timeline, self.target)
+
+    @cached_property
+    def mac_utilisation(self) -> Curve:
+        """The share of the MAC units at work over cycles, 0 to 1."""
+        return activity.mac_utilisation(self.instructions, self.timeline, self.target)
 
     def link_cycles(self, count: int) -> int:
         """Device cycles that ``count`` bytes take on the host link: bytes * clock / link bandwidth, rounded up."""

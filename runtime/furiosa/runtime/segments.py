@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class CpuSegment:
 
     fresh = False
     programs: tuple[int, ...] = ()
+    ends = (1,)
+    marks = 2
 
     def __init__(self, step: RunCpu, model: CpuModel, tensors: Mapping[str, Tensor]) -> None:
         self.inputs = step.inputs
@@ -36,20 +39,29 @@ class CpuSegment:
         self._model = model
         self._shapes = [tensors[name].shape for name in step.outputs]
 
-    def run(self, requests: Sequence[Values], threads: int) -> None:
+    def run(self, requests: Sequence[Values], threads: int, marks: Array | None = None) -> None:
         """Add the outputs to the values of each request. ONNX Runtime has threads of its own.
+
+        ``marks``: see ``NativeSegment``.
 
         Raises OtherShapeError for outputs of other shapes than the compiled model says.
         """
-        for values in requests:
+        for index, values in enumerate(requests):
+            start = perf_counter_ns()
             outputs = self._model.run({name: values[name] for name in self.inputs}, self.outputs)
             if any(np.shape(output) != shape for output, shape in zip(outputs, self._shapes)):
                 raise OtherShapeError
             values.update(zip(self.outputs, outputs))
+            if marks is not None:
+                marks[index] = start, perf_counter_ns()
 
 
 class NativeSegment:
-    """Steps in a row without a CPU cluster; ``wanted`` names the values that are needed after them."""
+    """Steps in a row without a CPU cluster; ``wanted`` names the values that are needed after them.
+
+    A run can leave ``marks`` times for each request, ns of `time.perf_counter_ns`: its begin, and what ``ends`` says
+    of each step: the mark that is its end. A step that does nothing shares the mark of the one before.
+    """
 
     fresh = True
 
@@ -61,10 +73,14 @@ class NativeSegment:
         self.inputs = tuple(dict.fromkeys(name for step in steps for name in reads(step) if name not in made))
         self.outputs = tuple(name for name in made if name in wanted)
         self._made = [(name, tensors[name].shape, np.dtype(tensors[name].dtype.numpy_name)) for name in self.outputs]
-        self._inference = _inference(steps, self.inputs, self.outputs, tensors, machines)
+        self._inference, self.ends = _inference(steps, self.inputs, self.outputs, tensors, machines)
+        self.marks = self.ends[-1] + 1
 
-    def run(self, requests: Sequence[Values], threads: int) -> None:
-        """Add the outputs to the values of each request; no other thread of Python waits meanwhile."""
+    def run(self, requests: Sequence[Values], threads: int, marks: Array | None = None) -> None:
+        """Add the outputs to the values of each request; no other thread of Python waits meanwhile.
+
+        ``marks`` is an int64 array with a row for each request.
+        """
         buffers = []
         for values in requests:
             arrays = [np.ascontiguousarray(values[name]) for name in self.inputs]
@@ -72,7 +88,7 @@ class NativeSegment:
                 values[name] = output = np.empty(shape, dtype)
                 arrays.append(output)
             buffers.append(arrays)
-        self._inference.run(buffers, len(self.inputs), threads)
+        self._inference.run(buffers, len(self.inputs), threads, marks)
 
 
 Segment = CpuSegment | NativeSegment
@@ -106,7 +122,8 @@ def _inference(
     outputs: Sequence[str],
     tensors: Mapping[str, Tensor],
     machines: Sequence[Machine],
-) -> Any:
+) -> tuple[Any, tuple[int, ...]]:
+    """The native inference, and for each step the number of native steps up to it."""
     names = list(dict.fromkeys([*inputs, *(name for step in steps for name in writes(step))]))
     value = {name: index for index, name in enumerate(names)}
     sizes = [prod(tensors[name].shape) * tensors[name].dtype.itemsize for name in names]
@@ -116,7 +133,10 @@ def _inference(
     def ports(ports: Sequence[Port], names: Sequence[str]) -> list[tuple[int, int]]:
         return [(port.address, value[name]) for port, name in zip(ports, names, strict=True)]
 
+    ends: list[int] = []
+    native_steps = 0
     for step in steps:
+        native_steps += 1
         match step:
             case Quantize(x, y, scale, zero_point):
                 inference.quantize(value[x], value[y], scale, zero_point, tensors[y].dtype is DType.I8)
@@ -126,6 +146,7 @@ def _inference(
                 rows, columns = (c, h * w) if isinstance(step, Lower) else (h * w, c)
                 if 1 in (rows, columns) and y not in outputs:
                     value[y] = value[x]  # the same bytes in the same order
+                    native_steps -= 1
                 else:
                     inference.transpose(value[x], value[y], n, rows, columns, tensors[x].dtype.itemsize)
             case RunNpu(program):
@@ -135,4 +156,5 @@ def _inference(
                     ports(machine.program.inputs, step.inputs),
                     ports(machine.program.outputs, step.outputs),
                 )
-    return inference
+        ends.append(native_steps)
+    return inference, tuple(ends)

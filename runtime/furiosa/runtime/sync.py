@@ -17,6 +17,7 @@ from furiosa.runtime.engine import Devices, Engine
 from furiosa.runtime.exchange import Exchange
 from furiosa.runtime.failures import ClosedError, DrainedError, FuriosaRuntimeError, FuriosaRuntimeWarning
 from furiosa.runtime.interface import Model
+from furiosa.runtime.profiler.recorder import span
 from furiosa.runtime.workers import Request, ThreadWaiter, raise_failure
 
 __all__ = ["FuriosaRuntimeError", "Receiver", "Runner", "Runtime", "Submitter", "create_queue", "create_runner"]
@@ -95,13 +96,14 @@ class Submitter(_Closing):
 
         Returns at once unless the input queue is full. Raises as ``Runner.run``.
         """
-        request = Request(input_arrays(self.model, inputs), context)
-        while (waiter := self._exchange.offer(request, ThreadWaiter)) is not None:
-            try:
-                waiter.wait()
-            except BaseException:
-                self._exchange.give_up_submitting(waiter)
-                raise
+        with span("Submit"):
+            request = Request(input_arrays(self.model, inputs), context)
+            while (waiter := self._exchange.offer(request, ThreadWaiter)) is not None:
+                try:
+                    waiter.wait()
+                except BaseException:
+                    self._exchange.give_up_submitting(waiter)
+                    raise
 
     def close(self) -> bool:
         """Submit no more; what was submitted is still executed and can be received. True when closed in time."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from furiosa.runtime.engine import CLOSE_TIMEOUT, Engine
 from furiosa.runtime.executable import Executable
 from furiosa.runtime.failures import ClosedError, FuriosaRuntimeError
+from furiosa.runtime.profiler.recorder import origin
 
 Array = NDArray[Any]
 
@@ -27,9 +28,12 @@ _HERE_SECONDS = 0.0001
 
 
 class Request:
-    """One inference: its inputs, then its outputs or its error. ``number`` counts in the order of execution."""
+    """One inference: its inputs, then its outputs or its error. ``number`` counts in the order of execution.
 
-    __slots__ = ("context", "error", "inputs", "number", "outputs")
+    ``origin`` is, for the profiler, who submitted it.
+    """
+
+    __slots__ = ("context", "error", "inputs", "number", "origin", "outputs")
 
     def __init__(self, inputs: list[Array], context: object) -> None:
         self.inputs = inputs
@@ -37,6 +41,7 @@ class Request:
         self.number = -1
         self.outputs: list[Array] = []
         self.error: Exception | None = None
+        self.origin = origin()
 
     @property
     def cancelled(self) -> bool:
@@ -294,7 +299,8 @@ class Workers(ABC):
     def _execute(self, executable: Executable, batch: list[Request]) -> None:
         started = time.thread_time()
         try:
-            results = self.engine.run_batch(executable, [request.inputs for request in batch], self._running)
+            inputs, origins = [request.inputs for request in batch], [request.origin for request in batch]
+            results = self.engine.run_batch(executable, inputs, self._running, origins)
         except Exception as error:
             if len(batch) > 1:  # one of them failed: each for itself
                 for request in batch:

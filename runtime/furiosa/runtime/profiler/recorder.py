@@ -1,16 +1,27 @@
-"""What happened when: host spans in measured time, NPU executions in modelled time."""
+"""What is noted while a program runs: spans of the host, and the marks of inferences, in as few words as possible.
+
+What they mean is worked out afterwards, by `recording.py`: noting must not slow down what it watches.
+"""
 
 from __future__ import annotations
 
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Flag
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from furiosa.runtime.modelled import ModelledProgram
+
+Marks = NDArray[Any]
+ROOT = 0
+"""The number that no span has: the parent of those that have none."""
 
 
 class Resource(Flag):
@@ -23,8 +34,10 @@ class Resource(Flag):
 
 @dataclass(slots=True)
 class HostSpan:
-    """A span of one thread, in ns since the epoch; ``end`` is 0 while the span is open."""
+    """A span of one thread, in ns since the epoch; ``end`` is 0 while it is open. User records have no category."""
 
+    number: int
+    parent: int
     name: str
     category: str
     thread: int
@@ -33,37 +46,58 @@ class HostSpan:
     end: int = 0
 
 
+class Origin(NamedTuple):
+    """Who asked for an inference: the innermost span open at that time (ns since the epoch)."""
+
+    span: int
+    time: int
+
+
 @dataclass(frozen=True, slots=True)
-class NpuExecution:
-    """One execution of a program on a device, from ``start`` (ns since the epoch) on the device's modelled clock."""
+class MarkedStep:
+    """A step of an inference lies between two of its marks. ``program`` is what it executes on the NPU, if it does."""
+
+    name: str
+    index: int
+    first: int
+    last: int
+    program: ModelledProgram | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the marks of inferences on one device mean. ``pe_index`` counts the PEs of all cards."""
 
     device: str
-    index: int
-    start: int
-    program: ModelledProgram
+    pe_index: int
+    steps: tuple[MarkedStep, ...]
 
-    @property
-    def end(self) -> int:
-        return self.start + self.program.nanoseconds(self.program.timeline.cycles)
 
-    def span(self, instruction: int) -> tuple[int, int]:
-        """Start and end of one instruction, in ns since the epoch."""
-        start, end = self.program.timeline.spans[instruction]
-        return self.start + self.program.nanoseconds(start), self.start + self.program.nanoseconds(end)
+class Batch(NamedTuple):
+    """Inferences that a thread executed in one go.
+
+    ``marks`` are arrays with a row for each inference, to be joined to one: ns of `time.perf_counter_ns`, ascending
+    from the begin of its first step to the end of its last. Inferences of ``origins`` were asked for there, others by
+    the span ``parent``.
+    """
+
+    layout: Layout
+    thread: int
+    parent: int
+    marks: Sequence[Marks]
+    origins: Sequence[Origin | None]
 
 
 @dataclass(slots=True)
 class Recorder:
-    """Collects spans from all threads until it is asked for them."""
+    """Collects from all threads until it is asked for what it has."""
 
     resource: Resource = Resource.All
     recording: bool = True
     began: int = field(default_factory=lambda: now())
     spans: list[HostSpan] = field(default_factory=list)
-    executions: list[NpuExecution] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     threads: dict[int, str] = field(default_factory=dict)
-    _indices: Iterator[int] = field(default_factory=itertools.count)
-    _free: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def span(self, name: str, category: str, args: dict[str, str]) -> Iterator[None]:
@@ -71,14 +105,15 @@ class Recorder:
         if not self.recording or (category and Resource.Cpu not in self.resource):
             yield
             return
-        thread = threading.get_native_id()
-        self.threads[thread] = threading.current_thread().name
-        span = HostSpan(name, category, thread, args, now())
+        parent = _innermost.get()
+        span = HostSpan(next(_numbers), parent, name, category, self._thread(), args, now())
         self.spans.append(span)
+        _innermost.set(span.number)
         try:
             yield
         finally:
             span.end = now()
+            _innermost.set(parent)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -89,22 +124,26 @@ class Recorder:
         finally:
             self.recording = before
 
-    def execute(self, device: str, program: ModelledProgram, started: int) -> None:
-        """Record an execution that the host began at ``started``.
+    def inferences(self, layout: Layout, marks: Sequence[Marks], origins: Sequence[Origin | None]) -> None:
+        """Record inferences that this thread has executed, see ``Batch``."""
+        self.batches.append(Batch(layout, self._thread(), _innermost.get(), marks, origins))
 
-        The device has its own clock: an execution starts no earlier than the host began it and than the one before it
-        ended, however fast or slow the simulation was. One device is never recorded by two threads at once.
-        """
-        if not self.recording or Resource.Npu not in self.resource:
-            return
-        start = max(started, self._free.get(device, 0))
-        execution = NpuExecution(device, next(self._indices), start, program)
-        self._free[device] = execution.end
-        self.executions.append(execution)
+    def _thread(self) -> int:
+        thread = threading.get_native_id()
+        if thread not in self.threads:
+            self.threads[thread] = threading.current_thread().name
+        return thread
 
 
 _EPOCH = time.time_ns() - time.perf_counter_ns()
+_numbers = itertools.count(ROOT + 1)
+_innermost: ContextVar[int] = ContextVar("innermost span", default=ROOT)
 _active: list[Recorder] = []
+
+
+def since_epoch(mark: int) -> int:
+    """A time of `time.perf_counter_ns` as nanoseconds since the epoch."""
+    return _EPOCH + mark
 
 
 def now() -> int:
@@ -122,12 +161,17 @@ def deactivate(recorder: Recorder) -> None:
     _active.remove(recorder)
 
 
-def active() -> Recorder | None:
-    """The recorder that gets the spans of this process, if any."""
-    return _active[-1] if _active else None
+def recording() -> Recorder | None:
+    """The recorder that gets the spans of this process, unless there is none or it is paused."""
+    return _active[-1] if _active and _active[-1].recording else None
 
 
 def span(name: str, **args: str) -> AbstractContextManager[None]:
     """A span of the runtime itself; costs next to nothing when nobody records."""
-    recorder = active()
+    recorder = recording()
     return recorder.span(name, "Runtime", args) if recorder else nullcontext()
+
+
+def origin() -> Origin | None:
+    """The origin of a request that is made now; None when nobody records."""
+    return Origin(_innermost.get(), now()) if recording() else None
