@@ -44,7 +44,7 @@ void tile(const ConvPixels& t, int first) {
 
 void conv_pixels(const ConvPixels& t) {
   constexpr void (*tiles[])(const ConvPixels&, int) = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
-  each_tile(t.pixels, 6, [&](int first, int size) { tiles[size - 1](t, first); });
+  each_tile(t.runs, 6, [&](int first, int size) { tiles[size - 1](t, first); });
 }
 
 // Sixteen look-ups in 16 entries each; an index outside of a sixteenth gets bit 7, which gives zero.
@@ -84,7 +84,7 @@ int64_t multiply(int64_t rounds) {
 }
 
 Kernels choose() {
-  Kernels kernels = make("avx2", {16, 2, true, 2}, {16, 2, true, 2}, conv_pixels, depthwise_row, multiply);
+  Kernels kernels = make("avx2", {16, 16, 2, true, 2}, {16, 2, true, 2}, conv_pixels, depthwise_row, multiply);
   kernels.table = shuffled_table;
   return kernels;
 }

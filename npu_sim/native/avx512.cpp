@@ -55,7 +55,7 @@ void conv_tiles(const ConvPixels& t) {
   constexpr const Tile* rows[] = {Row<kBounded, 1>::tiles, Row<kBounded, 2>::tiles, Row<kBounded, 3>::tiles,
                                   Row<kBounded, 4>::tiles, Row<kBounded, 5>::tiles, Row<kBounded, 6>::tiles};
   const int vectors = (t.channels + 15) / 16;
-  each_tile(t.pixels, 6, [&](int first, int size) { rows[size - 1][vectors - 1](t, first); });
+  each_tile(t.runs, 6, [&](int first, int size) { rows[size - 1][vectors - 1](t, first); });
 }
 
 void conv_pixels(const ConvPixels& t) { t.bounded ? conv_tiles<true>(t) : conv_tiles<false>(t); }
@@ -77,7 +77,7 @@ int64_t multiply(int64_t rounds) {
 }
 
 Kernels choose() {
-  Kernels kernels = make("avx512", {64, 4, false, 4}, {64, 4, false, 4}, conv_pixels, depthwise_row, multiply);
+  Kernels kernels = make("avx512", {64, 64, 4, false, 4}, {64, 4, false, 4}, conv_pixels, depthwise_row, multiply);
   kernels.scaled_add = wide_scaled_add;
   kernels.scaled_mul = wide_scaled_mul;
   kernels.real_add = wide_real_add;

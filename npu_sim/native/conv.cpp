@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 
+#include "runs.h"
 #include "steps.h"
 #include "strip.h"
 
@@ -12,8 +13,6 @@ namespace {
 constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache,
 constexpr int64_t kWeightBytes = 256 << 10;  // as do the weights of all blocks when pixels are the outer loop
 constexpr int kTasksPerThread = 4;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A matrix product with one row an image is a convolution along a row of N pixels.
 Convolution merge_images(Convolution inst) {
@@ -49,6 +48,7 @@ class Plan {
     const bool together = inst_.groups == 1 && inst_.dilations[1] == 1 && strip_.pixel_bytes() == dense;
     elements_ = group_inputs_ * (together ? inst_.kernel[1] : 1);
     steps_ = int(ceil_div(elements_, format_.step));
+    if (steps_ > format_.steps) steps_ = int(ceil_div(steps_, format_.steps) * format_.steps);
     for (int r = 0; r < inst_.kernel[0]; ++r) {
       for (int c = 0; c < (together ? 1 : inst_.kernel[1]); ++c) {
         offsets_.push_back(int32_t(r * inst_.dilations[0] * strip_.row_bytes() +
@@ -67,7 +67,6 @@ class Plan {
  private:
   void pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
   void compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const;
-  void point(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const;
   void block(ConvPixels& work, const Packed& packed, int index) const;
 
   Convolution inst_;
@@ -116,8 +115,10 @@ void place(const int8_t* weights, int64_t count, int64_t step, int64_t pitch, T*
 }
 
 void Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) const {
-  const int64_t step = format_.step, pitch = format_.channels * step, segments = int64_t(offsets_.size());
-  if (!format_.wide && step == 4 && elements_ % 4 == 0) {  // the common case, four at a time
+  const int64_t step = format_.step, panel = format_.panel, pitch = panel * step, segments = int64_t(offsets_.size());
+  block += channel / panel * (segments * steps_ * pitch * (format_.wide ? 2 : 1));
+  channel %= int(panel);
+  if (!format_.wide && step == 4 && elements_ == 4 * steps_) {  // the common case, four at a time
     uint8_t* to = block + channel * step;
     for (int64_t k = 0; k < segments * steps_; ++k) std::memcpy(to + k * pitch, weights + 4 * k, 4);
     return;
@@ -160,7 +161,8 @@ void Plan::run(const Packed& packed, Run& run) const {
 // Some rows of outputs by blocks `begin` to `end`. Few weights stay in the cache while pixels are read once; many are
 // read once while pixels stay.
 void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const {
-  const int pixels = rows * inst_.y.shape[2], chunks = int(ceil_div(pixels, ConvPixels::kMost));
+  const Runs runs(inst_, strip_, rows, format_.pixels);
+  const int chunks = int(ceil_div(int64_t(runs.count()) * runs.pixels(), ConvPixels::kMost));
   const int together = (end - begin) * block_bytes_ <= kWeightBytes ? end - begin : 1;
   ConvPixels work;
   work.offsets = offsets_.data();
@@ -168,27 +170,14 @@ void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* stri
   work.steps = steps_;
   work.bounded = packed.bounded;
   work.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
+  if (kernels_.conv_begin != nullptr) kernels_.conv_begin(steps_, runs.pixels());
   for (int first = begin; first < end; first += together) {
     for (int chunk = 0; chunk < chunks; ++chunk) {
-      point(work, strip, y, int(int64_t(pixels) * chunk / chunks), int(int64_t(pixels) * (chunk + 1) / chunks));
+      runs.point(work, strip, y, int(int64_t(runs.count()) * chunk / chunks), int(int64_t(runs.count()) * (chunk + 1) / chunks));
       for (int index = first; index < first + together; ++index) block(work, packed, index);
     }
   }
-}
-
-// Points at the outputs `first` to `end` of a strip, counted row by row.
-void Plan::point(ConvPixels& work, const uint8_t* strip, uint8_t* y, int first, int end) const {
-  const int columns = inst_.y.shape[2];
-  const int64_t x_step = inst_.strides[1] * strip_.pixel_bytes(), row_step = inst_.strides[0] * strip_.row_bytes();
-  work.pixels = end - first;
-  for (int row = first / columns, column = first % columns, p = 0; p < work.pixels; ++row, column = 0) {
-    const uint8_t* from = strip + row * row_step + column * x_step;
-    uint8_t* to = y + int64_t(row) * inst_.y.strides[1] + int64_t(column) * inst_.y.strides[2];
-    for (; column < columns && p < work.pixels; ++column, ++p, from += x_step, to += inst_.y.strides[2]) {
-      work.x[p] = from;
-      work.y[p] = to;
-    }
-  }
+  if (kernels_.conv_end != nullptr) kernels_.conv_end();
 }
 
 void Plan::block(ConvPixels& work, const Packed& packed, int index) const {

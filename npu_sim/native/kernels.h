@@ -16,13 +16,16 @@ struct Requantize {
 // How a variant wants the operands of a convolution.
 //
 // Activations are copied to strips: rows with their padding, either raw bytes made unsigned, or int16 with the zero
-// point subtracted (`wide`). Weights are packed as [block][segment][step][channel in block][element in step], in int8
+// point subtracted (`wide`). Weights are packed as [block][panel][segment][step][channel][element in step], in int8
 // or (wide) int16; a segment is a run of elements that lie together in a strip, filled up with zero weights.
 struct ConvFormat {
   int channels;  // of a block
+  int panel;     // of its channels lie together
   int step;      // elements of a dot product that are multiplied together
   bool wide;
-  int lanes;   // of 128 bits in a vector, when blocks keep their channels as packing instructions want them; else 0
+  int lanes;       // of 128 bits in a vector, when blocks keep their channels as packing instructions want them; else 0
+  int steps = 1;   // a segment of more steps is filled up to a multiple of so many
+  int pixels = 1;  // of a run, at most
 
   int position(int channel, int channels) const;
 };
@@ -41,14 +44,21 @@ inline int ConvFormat::position(int channel, int channels) const {
   return channel < 2 * width ? lane_order(channel, 2, lanes) : channel;
 }
 
-// Some pixels by one block of channels.
+// Some pixels by one block of channels. They come in runs of one length, which may overlap.
 struct ConvPixels {
   static constexpr int kMost = 72;
-  const uint8_t* x[kMost];  // for each pixel: where its window starts in the strip,
-  uint8_t* y[kMost];        // and where its first channel is to be
-  int64_t x_offset;         // of the block's group, in bytes
-  int64_t y_offset;         // of the block's first channel
-  int pixels;
+  const uint8_t* x[kMost];  // for each run: where the window of its first pixel starts in the strip,
+  uint8_t* y[kMost];        // where that pixel's first channel is to be,
+  int column[kMost];        // and its column
+  int64_t x_step;           // from pixel to pixel of a run, in bytes
+  int64_t y_step;
+  int columns;    // pixels in columns from here on are left out,
+  int pitch;      // and from this column on, pixels belong to the next row,
+  int64_t y_gap;  // which lies so much farther away
+  int64_t x_offset;  // of the block's group, in bytes
+  int64_t y_offset;  // of the block's first channel
+  int runs;
+  int pixels;  // of a run
   int channels;
   const uint8_t* weights;
   const int32_t* bias;
@@ -120,6 +130,10 @@ struct Kernels {
   // the weights of channel k, in int32 that wraps around. Where activations are bytes made unsigned, `bias` holds what
   // the zero point and that add to the sum.
   void (*conv_pixels)(const ConvPixels& work);
+  // What a thread calls before and after its part of a convolution with `steps` steps a segment and `pixels` a run; may
+  // be null.
+  void (*conv_begin)(int steps, int pixels);
+  void (*conv_end)();
   // The same for windows and weights of one channel each.
   void (*depthwise_row)(const DepthwiseRow& row);
   // Multiplies and accumulates as `conv_pixels` does, but neither loads nor stores: how many products that were.
@@ -166,6 +180,10 @@ const Kernels& portable_kernels();
 #ifdef FURIOSA_X86
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
+#endif
+#ifdef FURIOSA_AMX
+bool amx_supported();
+const Kernels& amx_kernels();
 #endif
 
 }  // namespace furiosa

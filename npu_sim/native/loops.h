@@ -175,8 +175,8 @@ inline __attribute__((always_inline)) void each_tile(int pixels, int most, Tile 
 constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthwise,
                        void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&),
                        int64_t (*multiply)(int64_t)) {
-  return {name, conv, depthwise, conv_pixels, depthwise_row, multiply, flip, widen, max, table, scaled_add, scaled_mul, real_add,
-          real_mul, add_scaled, add_pairs, mean, add_up, scale, share, transpose, quantize, dequantize};
+  return {name, conv, depthwise, conv_pixels, nullptr, nullptr, depthwise_row, multiply, flip, widen, max, table, scaled_add, scaled_mul,
+          real_add, real_mul, add_scaled, add_pairs, mean, add_up, scale, share, transpose, quantize, dequantize};
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ void tile(const ConvPixels& t, int first) {
 
 void conv_pixels(const ConvPixels& t) {
   constexpr void (*tiles[])(const ConvPixels&, int) = {tile<1>, tile<2>, tile<3>, tile<4>};
-  each_tile(t.pixels, 4, [&](int first, int size) { tiles[size - 1](t, first); });
+  each_tile(t.runs, 4, [&](int first, int size) { tiles[size - 1](t, first); });
 }
 
 // One block of channels of one pixel.
@@ -74,7 +74,7 @@ int64_t multiply(int64_t rounds) {
   return rounds * 4 * kCount;
 }
 
-constexpr Kernels kKernels = make("portable", {1, 1, true, 0}, {kBlock, 1, true, 0}, conv_pixels, depthwise_row, multiply);
+constexpr Kernels kKernels = make("portable", {1, 1, 1, true, 0}, {kBlock, 1, true, 0}, conv_pixels, depthwise_row, multiply);
 
 }  // namespace
 

@@ -13,6 +13,9 @@ std::vector<const Kernels*> available_kernels() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
     found.push_back(&avx512_kernels());
+#ifdef FURIOSA_AMX
+    if (amx_supported()) found.push_back(&amx_kernels());
+#endif
   }
 #endif
   return found;

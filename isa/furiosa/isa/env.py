@@ -143,9 +143,9 @@ HOST_CONFIG: Variable[Path | None] = _define(
 )
 KERNELS = _define(
     "FURIOSA_SIM_KERNELS",
-    _choice("auto", "reference", "portable", "avx2", "avx512"),
+    _choice("auto", "reference", "portable", "avx2", "avx512", "amx"),
     lambda: "auto",
-    "kernels that execute NPU programs: auto, reference, portable, avx2 or avx512",
+    "kernels that execute NPU programs: auto, reference, portable, avx2, avx512 or amx",
 )
 THREADS = _define("FURIOSA_SIM_THREADS", _positive, lambda: os.cpu_count() or 1, "threads that execute one NPU program")
 PACE = _define(
