@@ -35,6 +35,22 @@ def installed() -> tuple[str, ...]:
     return tuple(peer for peer in PEERS if peer not in missing)
 
 
+def able(engines: Sequence[str], file: Path, inputs: Sequence[Array]) -> list[str]:
+    """The engines less the peers that refuse the ONNX file; these are named on standard error, with their reason."""
+    left = list(engines)
+    for peer in PEERS:
+        if peer in left:
+            try:
+                load(peer, file, 1, inputs)
+            except RuntimeError as error:
+                print(
+                    f"left out: {peer} does not load {file.name}: {str(error).strip().splitlines()[-1]}",
+                    file=sys.stderr,
+                )
+                left.remove(peer)
+    return left
+
+
 def ready(engine: str) -> None:
     """Import what loads and runs networks."""
     import_module(engine if engine in PEERS else "furiosa.runtime.sync")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import claims
-from engines import ONNXRUNTIME, PEERS, Array, Inference, installed, load
+from engines import ONNXRUNTIME, PEERS, Array, Inference, able, installed, load
 from furiosa.npu_sim.kernels import REFERENCE, available, native
 from networks import NAMES
 from report import Column, arguments, column, emit, names, numbers, progress, spread, spread_columns
@@ -79,6 +79,8 @@ class Contender:
 def measure(network: Subject, engines: Sequence[str], threads: Sequence[int], rounds: int) -> tuple[list[Row], Peaks]:
     """One row for every engine on every number of threads, and the peaks of our kernels meanwhile."""
     # Most threads first: OpenVINO keeps for good how many processors it finds when it is first used.
+    pin(cores(max(threads)))
+    engines = able(engines, network.model, network.inputs)
     made = [Contender(engine, count, network) for count in sorted(threads, reverse=True) for engine in engines]
     loads = alternate({each.key: each.load for each in made}, LOADS)
     kernels = [engine for engine in engines if engine not in (*PEERS, REFERENCE)]
@@ -113,11 +115,15 @@ def _row(network: Subject, each: Contender, times: Mapping[str, Times]) -> Row:
         "threads": each.threads,
         "engine": each.engine,
         **spread(times[each.key]),
-        **{f"ratio_{peer}": median / times[key].median for peer in PEERS if (key := f"{peer} {each.threads}") in times},
+        **{f"ratio_{peer}": _ratio(median, times.get(f"{peer} {each.threads}")) for peer in PEERS},
         "speed_up": single.median / median if single and each.threads > 1 else None,
         "gmac_per_second": network.macs / median / 1e9,
         "peak_share": network.macs * per_mac.median / each.threads / median if per_mac else None,
     }
+
+
+def _ratio(median: float, peer: Times | None) -> float | None:
+    return median / peer.median if peer else None
 
 
 def unlike(outputs: Sequence[Array], expected: Sequence[Array]) -> int:
@@ -129,14 +135,14 @@ def ratios(rows: Sequence[Row], kernels: str) -> Iterator[tuple[str, float]]:
     """What `claims.py` may limit, of these kernels."""
     loads = {(row["network"], row["threads"]): row["load_ms"] for row in rows if row["engine"] == ONNXRUNTIME}
     for row in rows:
+        network, threads = row["network"], row["threads"]
+        if row["peak_share"]:
+            yield claims.peak_share(network, threads, row["engine"]), row["peak_share"]
         if row["engine"] == kernels:
-            network, threads = row["network"], row["threads"]
             for peer in PEERS:
-                if f"ratio_{peer}" in row:
+                if row[f"ratio_{peer}"] is not None:
                     yield claims.run_time(network, threads, kernels, peer), row[f"ratio_{peer}"]
             yield claims.load_time(network, threads, kernels, ONNXRUNTIME), row["load_ms"] / loads[network, threads]
-            if row["peak_share"]:
-                yield claims.peak_share(network, threads, kernels), row["peak_share"]
             if row["speed_up"]:
                 yield claims.speed_up(network, threads, kernels), row["speed_up"]
     for network in {row["network"]: None for row in rows}:

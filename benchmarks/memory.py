@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import claims
-from engines import ONNXRUNTIME, PEERS, installed
+from engines import ONNXRUNTIME, PEERS, able, installed
 from furiosa.npu_sim.kernels import kernels_name
 from networks import NAMES
 from report import arguments, column, emit, progress, spread, spread_columns
@@ -91,7 +91,8 @@ def main() -> int:
         for name in options.networks:
             progress(name)
             network = subject(name, options.folder, Path(folder))
-            rows += measure(network, [*installed(), ours], options.threads, options.rounds, Path(folder))
+            engines = able([*installed(), ours], network.model, network.inputs)
+            rows += measure(network, engines, options.threads, options.rounds, Path(folder))
     ratios = {}
     for row in rows:
         if row["engine"] not in PEERS:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from claims import CLAIMS, CONVERT, CONVERT_SAME, QUANTIZE, Limit, broken, run_time, speed_up, verdicts
+from claims import CLAIMS, CONVERT, CONVERT_SAME, KERNELS, QUANTIZE, Limit, broken, run_time, speed_up, verdicts
 from document import filled
 from engines import PEERS
 
@@ -55,7 +55,7 @@ def test_inference_outputs_are_equal(folder: Path) -> None:
     assert {row["differences"] for row in ours} == {0}
     first = ours[0]["engine"]
     assert f"digits, 1 thread: {first} / onnxruntime" in printed["ratios"]
-    if first == "avx512":
+    if first == KERNELS:
         assert [claim["limit"] for claim in printed["claims"]] == ["at most 1.50", "at most 0.00"]
     for row in ours:
         assert row["peak_share"] is None or 0 < row["peak_share"] < 2
@@ -90,7 +90,7 @@ def test_all_at_once_into_the_document(folder: Path, tmp_path: Path) -> None:
     options = ("--results", tmp_path, "--folder", folder, "--networks", "digits", "--rounds", "1", "--threads", "1")
     done = run("run.py", "memory", "--check", *options)
     assert done.returncode == 1, "most claims are not measured here"
-    assert "| resnet50, 1 thread: avx512 / openvino" in done.stdout
+    assert f"| resnet50, 1 thread: {KERNELS} / openvino" in done.stdout
     saved = json.loads((tmp_path / "memory.json").read_text())
     rows = {row["engine"]: row for row in saved["processes"]}
     assert rows["onnxruntime"]["peak_ratio"] == 1
@@ -107,7 +107,7 @@ def test_limits() -> None:
     at_most, at_least = Limit(0.85), Limit(1.8, at_least=True)
     assert [at_most.holds(value) for value in (0.84, 0.85, 0.86)] == [True, True, False]
     assert [at_least.holds(value) for value in (1.79, 1.8, 1.81)] == [False, True, True]
-    above, holding = run_time("resnet50", 1, "avx512", "onnxruntime"), speed_up("resnet50", 2, "avx512")
+    above, holding = run_time("resnet50", 1, KERNELS, "onnxruntime"), speed_up("resnet50", 2, KERNELS)
     wrong = broken(verdicts({above: 0.9, holding: 1.9}))
     assert above in wrong
     assert holding not in wrong
