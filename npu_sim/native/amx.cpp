@@ -116,16 +116,21 @@ class Conv {
     for (int k = begin; k < end && run + k < t_.runs; ++k) finish_run(run + k, sums[k].values);
   }
 
+  // What the loop needs is copied first: bytes that it stores could be part of anything else.
   void finish_run(int run, const int32_t* sums) const {
+    const Pack<kBounded> pack = pack_;
+    const int pixels = t_.pixels, columns = t_.columns, pitch = t_.pitch, channels = t_.channels;
+    const int64_t step = t_.y_step, gap = t_.y_gap;
+    const float* multipliers = t_.multipliers;
     uint8_t* y = t_.y[run] + t_.y_offset;
     int column = t_.column[run];
-    for (int pixel = 0; pixel < t_.pixels; ++pixel, sums += 64, y += t_.y_step) {
-      if (column < t_.columns) {
+    for (int pixel = 0; pixel < pixels; ++pixel, sums += 64, y += step) {
+      if (column < columns) {
         __m512i sum[Vectors];
         for (int v = 0; v < Vectors; ++v) sum[v] = _mm512_load_si512(sums + 16 * v);
-        finish(pack_, sum, t_.multipliers, y, t_.channels);
+        finish(pack, sum, multipliers, y, channels);
       }
-      if (++column == t_.pitch) column = 0, y += t_.y_gap;
+      if (++column == pitch) column = 0, y += gap;
     }
   }
 

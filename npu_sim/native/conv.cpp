@@ -135,10 +135,13 @@ void Plan::run(const Packed& packed, Run& run) const {
   const int images = y.shape[0], height = y.shape[1], threads = run.team.size();
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
-  const int64_t fair = ceil_div(int64_t(images) * height, int64_t(threads) * (threads > 1 ? kTasksPerThread : 1));
+  const int64_t blocks = int64_t(inst_.groups) * blocks_;
+  // Many weights are shared out rather than read by every thread.
+  const bool heavy = blocks >= threads && blocks * block_bytes_ > kWeightBytes;
+  const int64_t fair = ceil_div(int64_t(images) * height, threads == 1 || heavy ? 1 : threads * kTasksPerThread);
   const int64_t most = std::min<int64_t>({height, fitting, std::max<int64_t>(fair, ceil_div(24, y.shape[2]))});
   const int64_t strips = ceil_div(height, most), rows = ceil_div(height, strips);
-  const int64_t units = images * strips, blocks = int64_t(inst_.groups) * blocks_;
+  const int64_t units = images * strips;
   const int64_t parts = threads == 1 ? 1 : std::min(blocks, ceil_div(int64_t(threads) * kTasksPerThread, units));
   const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * int64_t(offsets_.size()) * elements_ / 32;
   run.reserve(size_t(strip_.scratch(int(rows))));

@@ -31,7 +31,7 @@ inline void pause() {
 // Only who joins an open loop is waited for.
 class Workers final : public Team {
  public:
-  explicit Workers(int threads) : size_(threads) {
+  explicit Workers(int threads) : size_(threads), shares_(size_t(threads)) {
     for (int member = 1; member < threads; ++member) workers_.emplace_back([this, member] { work(member); });
   }
 
@@ -49,8 +49,12 @@ class Workers final : public Team {
     call_ = call;
     body_ = body;
     piece_ = std::max<int64_t>(1, count / (size_ * kPieces));
-    if (piece_ > 64) piece_ = (piece_ + 63) / 64 * 64;
-    next_.store(0, std::memory_order_relaxed);
+    const int64_t unit = piece_ > 64 ? 64 : 1;
+    piece_ = (piece_ + unit - 1) / unit * unit;
+    for (int member = 0; member < size_; ++member) {
+      shares_[size_t(member)].next.store(begin_of(member, unit), std::memory_order_relaxed);
+      shares_[size_t(member)].end = member + 1 < size_ ? begin_of(member + 1, unit) : count;
+    }
     announce();
     pieces(0);
     state_.fetch_and(~kOpen);
@@ -61,6 +65,13 @@ class Workers final : public Team {
   }
 
  private:
+  // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From loop to
+  // loop a member stays at about the same part of an image, which its cache then holds.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   static constexpr uint64_t kInside = 0xFFFF, kOpen = 0x10000, kNumber = ~(kInside | kOpen), kStep = 0x20000;
 
   void announce() {
@@ -70,11 +81,16 @@ class Workers final : public Team {
     wake_.notify_all();
   }
 
+  int64_t begin_of(int member, int64_t unit) const { return count_ * member / size_ / unit * unit; }
+
   void pieces(int member) {
-    for (;;) {
-      const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
-      if (begin >= count_) return;
-      call_(body_, begin, std::min(begin + piece_, count_), member);
+    for (int other = 0; other < size_; ++other) {
+      Share& share = shares_[size_t((member + other) % size_)];
+      for (;;) {
+        const int64_t begin = share.next.fetch_add(piece_, std::memory_order_relaxed);
+        if (begin >= share.end) break;
+        call_(body_, begin, std::min(begin + piece_, share.end), member);
+      }
     }
   }
 
@@ -104,11 +120,11 @@ class Workers final : public Team {
   uint64_t number() const { return state_.load() & kNumber; }
 
   const int size_;
+  std::vector<Share> shares_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<uint64_t> state_{0};
-  std::atomic<int64_t> next_{0};
   std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};
   int64_t count_ = 0;
