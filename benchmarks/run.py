@@ -19,7 +19,17 @@ from pathlib import Path
 from claims import broken, verdicts
 from report import CLAIM_COLUMNS, column, machine, table
 
-BENCHMARKS = ("networks", "start_up", "compile_time", "host_steps", "kernels", "batches", "memory", "inference")
+BENCHMARKS = (
+    "networks",
+    "start_up",
+    "compile_time",
+    "cache_hits",
+    "host_steps",
+    "kernels",
+    "batches",
+    "memory",
+    "inference",
+)
 RESULTS = Path("build/bench/results")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,20 @@ from typing import Any
 
 import pytest
 
-from claims import CLAIMS, CONVERT, CONVERT_SAME, KERNELS, QUANTIZE, Limit, broken, run_time, speed_up, verdicts
+from claims import (
+    CACHE_STORES,
+    CLAIMS,
+    CONVERT,
+    CONVERT_SAME,
+    KERNELS,
+    QUANTIZE,
+    Limit,
+    broken,
+    cache_hit,
+    run_time,
+    speed_up,
+    verdicts,
+)
 from document import filled
 from engines import PEERS
 
@@ -112,6 +126,15 @@ def test_limits() -> None:
     assert above in wrong
     assert holding not in wrong
     assert len(wrong) == len(CLAIMS) - 1, "what is not measured does not hold"
+
+
+def test_cache_hits(folder: Path) -> None:
+    printed = result("cache_hits.py", "--folder", folder, "--networks", "digits", "--rounds", "1")
+    assert [row["process"] for row in printed["processes"]][:2] == ["compile", CACHE_STORES[0]]
+    assert cache_hit("digits", CACHE_STORES[0]) in printed["ratios"]
+    assert cache_hit("resnet50", CACHE_STORES[0]) in CLAIMS
+    redis = cache_hit("digits", CACHE_STORES[1]) in printed["ratios"]
+    assert redis == (shutil.which("redis-server") is not None)
 
 
 def test_compile_time(folder: Path) -> None:

@@ -7,8 +7,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -17,7 +20,8 @@ from tests.compiler.cache_support import Words, needs_redis, redis_server, tcp_s
 from tests.compiler.quantized_nets import mixed, tiny
 
 from furiosa.compiler import compile_model
-from furiosa.compiler.cache import Trouble, open_store
+from furiosa.compiler.cache import Facts, Trouble, open_store, redis_protocol, redis_store
+from furiosa.compiler.cache.entry import pack
 from furiosa.isa.env import StoreUrl
 
 EXPECTED = compile_model(tiny(), cache_enabled=False).enf
@@ -31,6 +35,8 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
     """Called with a URL: the cache is there from now on."""
     monkeypatch.setenv("FC_CACHE_ENABLED", "1")
     monkeypatch.delenv("FC_CACHE_LIFETIME", raising=False)
+    monkeypatch.setattr("furiosa.compiler.cache.use._warned", set())  # ports come back
+    monkeypatch.setattr("furiosa.compiler.cache.use._unreachable", set())
     return lambda url: monkeypatch.setenv("FC_CACHE_STORE_URL", url)
 
 
@@ -76,7 +82,7 @@ def test_values_that_are_no_entries(server: int, use: Use, words: Words) -> None
         assert name.startswith(b"furiosa:compiler:")
         assert 72 * 3600 - 60 < client.ttl(name) <= 72 * 3600
         value = client.get(name)
-        for damaged in (b"", b"garbage", value[:-1], value[:-1] + b"x", value + b"x"):
+        for damaged in (b"garbage", value[:-1], value[:-1] + b"x", value + b"x"):
             client.set(name, damaged)
             result, said, _ = words.compile(tiny())
             assert "is damaged: it" in said
@@ -219,17 +225,31 @@ def _saying(data: bytes, pause: float = 0) -> Callable[[socket.socket], None]:
     [
         (_silent, "no answer within 0.8 s"),
         (_saying(b"$90\r\n" + b"x" * 50, 0.02), "cannot be used: no answer within 0.8 s"),
-        (_saying(b"$99999999999\r\nx"), "no answer within 0.8 s"),
+        (_saying(b"$99999999999\r\nx"), "it does not speak the Redis protocol"),
+        (_saying(b"$1999999999\r\nx"), "no answer within 0.8 s"),
         (_saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "it does not speak the Redis protocol"),
         (_saying(bytes(range(256)) * 40), "cannot be used: "),
         (_saying(b":1\r\n"), "cannot be used: "),
-        (_saying(b"+OK\r\n"), "is damaged: it is no entry of this cache"),
+        (_saying(b"+OK\r\n" * 3), "it does not speak the Redis protocol"),
         (_saying(b"*1\r\n" * 3000), "cannot be used: "),
         (_error, "you said *** and ***"),
         (_echo, "cannot be used: "),
         (lambda connection: None, "cannot be used: "),
     ],
-    ids=["silent", "slow", "endless", "http", "bytes", "numbers", "ok", "nested", "error", "echo", "closing"],
+    ids=[
+        "silent",
+        "slow",
+        "too long",
+        "cut off",
+        "http",
+        "bytes",
+        "numbers",
+        "ok",
+        "nested",
+        "error",
+        "echo",
+        "closing",
+    ],
 )
 def test_servers_that_are_no_redis(
     serve: Callable[[socket.socket], None], reason: str, use: Use, words: Words, caplog: pytest.LogCaptureFixture
@@ -265,3 +285,52 @@ def test_what_is_shown_of_a_url(url: str, shown: str, use: Use, words: Words) ->
         with pytest.raises(Trouble) as caught:
             next(open_store(StoreUrl(url), 1).entries())
         assert "hunter2" not in str(caught.getrepr(showlocals=False, chain=True).reprcrash)
+
+
+@needs_redis
+def test_an_entry_of_many_pieces(server: int, use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it is written anew, with other facts, while it is read."""
+    store = open_store(StoreUrl(f"redis://127.0.0.1:{server}/9"), 5)
+    result = bytes(range(256)) * 4096 + b"end"
+    facts = Facts("ab" * 32, 1.5, None, len(result), 0.25, "m.onnx", "warboy", 1, "enf")
+    other = replace(facts, model="another name.onnx")
+    store.put(facts, pack(facts, result))
+    assert store.get(facts.key) == (facts, result)
+    again = partial(store.put, other, pack(other, result))
+    monkeypatch.setattr(redis_store, "_pieces", _interrupted(redis_store._pieces, again))
+    assert store.get(facts.key) == (other, result)
+
+
+def _interrupted(pieces: Callable[..., Iterator[bytes]], what: Callable[[], None]) -> Callable[..., Iterator[bytes]]:
+    """Pieces, and something that happens after the first of them."""
+
+    def interrupted(*arguments: object) -> Iterator[bytes]:
+        for index, piece in enumerate(pieces(*arguments)):
+            yield piece
+            if index == 0:
+                what()
+
+    return interrupted
+
+
+def test_the_client_is_our_own() -> None:
+    """What fetches a result imports neither the package `redis` nor asyncio, which take longer than the fetching."""
+    code = "import furiosa.compiler.cache.redis_store, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"redis", "asyncio", "ssl", "onnx", "numpy"} & {*loaded}
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "login", "database"),
+    [
+        ("redis://h", "h", 6379, (), 0),
+        ("redis://:p%40:%2F@h:1/2", "h", 1, ("p@:/",), 2),
+        ("rediss://me:p@[::1]:1?db=3", "::1", 1, ("me", "p"), 3),
+        ("redis://h?password=p&username=me", "h", 6379, ("me", "p"), 0),
+        ("redis://me@h", "h", 6379, (), 0),
+    ],
+)
+def test_urls(url: str, host: str, port: int, login: tuple[str, ...], database: int) -> None:
+    server = redis_protocol.parse(url)
+    assert (server.host, server.port, server.login, server.database) == (host, port, login, database)
+    assert "login" not in repr(server)

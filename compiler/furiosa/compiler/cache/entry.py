@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from furiosa.isa.wire import from_wire, to_wire
@@ -16,6 +18,9 @@ _MOST = 2**53
 KEY = re.compile(r"[0-9a-f]{64}")
 HEAD_BYTES = 4096
 """The first two lines lie within so many bytes."""
+
+PIECE_BYTES = 2**18
+"""How much of an entry is read at once."""
 
 
 class Damaged(Exception):
@@ -43,7 +48,7 @@ class Facts:
 def pack(facts: Facts, result: bytes) -> list[bytes]:
     """The entry's bytes, in parts to be written one after the other."""
     line = json.dumps(to_wire(facts)).encode() + b"\n"
-    return [_MAGIC + _checksum(line, result) + b"\n", line, result]
+    return [_first_line(zlib.crc32(result, zlib.crc32(line))), line, result]
 
 
 def facts_of(head: bytes, size: int) -> tuple[Facts, int]:
@@ -65,14 +70,27 @@ def facts_of(head: bytes, size: int) -> tuple[Facts, int]:
     return facts, end
 
 
-def check(head: bytes, result: bytes, key: str, facts: Facts) -> None:
-    """Raise Damaged unless an entry is whole and that of ``key``; ``head`` is all of it that precedes the result."""
+def unpack(pieces: Iterable[bytes], size: int, key: str) -> tuple[Facts, bytes]:
+    """The facts and the result in an entry of ``size`` bytes, the first ``HEAD_BYTES`` of it in one piece.
+
+    Each piece is checked and put in its place before the next is asked for: it is still in the processor's cache, and
+    a server makes ready the next one meanwhile. Raises Damaged unless it is whole, and the entry of ``key``.
+    """
+    rest = iter(pieces)
+    first = next(rest, b"")
+    facts, begin = facts_of(first[:HEAD_BYTES], size)
     if facts.key != key:
         raise Damaged("it is the entry of another key")
-    if _MAGIC + _checksum(head[_FACTS:], result) + b"\n" != head[:_FACTS]:
+    result, checksum = io.BytesIO(), zlib.crc32(first[_FACTS:])
+    result.write(first[begin:])
+    for piece in rest:
+        checksum = zlib.crc32(piece, checksum)
+        result.write(piece)
+    if result.tell() != facts.size or _first_line(checksum) != first[:_FACTS]:
         raise Damaged("its checksum does not fit its content")
+    return facts, result.getvalue()
 
 
-def _checksum(line: bytes, result: bytes) -> bytes:
-    """The CRC-32 of both: against accidents, like that of the ENF; a SHA-256 takes three times as long."""
-    return b"%08x" % zlib.crc32(result, zlib.crc32(line))
+def _first_line(checksum: int) -> bytes:
+    """The CRC-32 of all that follows: against accidents, like that of the ENF; a SHA-256 takes three times as long."""
+    return _MAGIC + b"%08x\n" % checksum

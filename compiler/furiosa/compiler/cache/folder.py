@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from furiosa.compiler.cache.entry import HEAD_BYTES, KEY, Damaged, Facts, check, facts_of
+from furiosa.compiler.cache.entry import HEAD_BYTES, KEY, PIECE_BYTES, Damaged, Facts, facts_of, unpack
 from furiosa.compiler.cache.store import Kept, Trouble
 
 _UNFINISHED = re.compile(r"\.furiosa-[0-9a-f]{16}")
@@ -35,14 +35,10 @@ class Folder:
     def get(self, key: str) -> tuple[Facts, bytes] | None:
         """The result under a key. Using it counts for ``entries``."""
         with _trouble(), suppress(FileNotFoundError), self._opened() as folder, _open_entry(key, folder) as file:
-            head = file.read(HEAD_BYTES)
-            facts, begin = facts_of(head, _size(file))
-            file.seek(begin)
-            result = file.readall()
-            check(head[:begin], result, key, facts)
+            found = unpack(iter(lambda: file.read(PIECE_BYTES), b""), _size(file), key)
             with suppress(OSError):  # a folder that is only read
                 os.utime(file.fileno())
-            return facts, result
+            return found
         return None
 
     def put(self, facts: Facts, parts: Sequence[bytes]) -> None:
