@@ -35,13 +35,16 @@ def installed() -> tuple[str, ...]:
     return tuple(peer for peer in PEERS if peer not in missing)
 
 
-def able(engines: Sequence[str], file: Path, inputs: Sequence[Array]) -> list[str]:
-    """The engines less the peers that refuse the ONNX file; these are named on standard error, with their reason."""
+def able(engines: Sequence[str], file: Path, threads: int, inputs: Sequence[Array]) -> list[str]:
+    """The engines less the peers that refuse the ONNX file; these are named on standard error, with their reason.
+
+    ``threads`` is the most that will be used: OpenVINO keeps for good what it first finds.
+    """
     left = list(engines)
     for peer in PEERS:
         if peer in left:
             try:
-                load(peer, file, 1, inputs)
+                load(peer, file, threads, inputs)
             except RuntimeError as error:
                 print(
                     f"left out: {peer} does not load {file.name}: {str(error).strip().splitlines()[-1]}",

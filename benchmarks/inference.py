@@ -80,7 +80,7 @@ def measure(network: Subject, engines: Sequence[str], threads: Sequence[int], ro
     """One row for every engine on every number of threads, and the peaks of our kernels meanwhile."""
     # Most threads first: OpenVINO keeps for good how many processors it finds when it is first used.
     pin(cores(max(threads)))
-    engines = able(engines, network.model, network.inputs)
+    engines = able(engines, network.model, max(threads), network.inputs)
     made = [Contender(engine, count, network) for count in sorted(threads, reverse=True) for engine in engines]
     loads = alternate({each.key: each.load for each in made}, LOADS)
     kernels = [engine for engine in engines if engine not in (*PEERS, REFERENCE)]

@@ -91,7 +91,7 @@ def main() -> int:
         for name in options.networks:
             progress(name)
             network = subject(name, options.folder, Path(folder))
-            engines = able([*installed(), ours], network.model, network.inputs)
+            engines = able([*installed(), ours], network.model, options.threads, network.inputs)
             rows += measure(network, engines, options.threads, options.rounds, Path(folder))
     ratios = {}
     for row in rows:
