@@ -48,11 +48,26 @@ struct Sums {
   alignas(64) int32_t values[kRows * 64];
 };
 
+// Brings the weights that are wanted next to the second-level cache, some of them with each step.
+class Ahead {
+ public:
+  Ahead(const ConvPixels& t, int64_t steps) : next_(t.next_weights), bytes_(t.next_bytes / steps) {}
+
+  void step() {
+    for (int64_t at = 0; at < bytes_; at += kRowBytes) _mm_prefetch(next_ + at, _MM_HINT_T1);
+    next_ += bytes_;
+  }
+
+ private:
+  const uint8_t* next_;
+  int64_t bytes_;
+};
+
 // Adds up one or two runs by one or two vectors of 16 channels from vector `first`; `meanwhile` is done before the sums
 // are stored, while the matrix unit still works.
 template <bool kTwoRuns, bool kTwoVectors, class Meanwhile>
 inline __attribute__((always_inline)) void add_up(const ConvPixels& t, const uint8_t* const* x, int first, Sums* sums,
-                                                  Meanwhile meanwhile) {
+                                                  Ahead& ahead, Meanwhile meanwhile) {
   const int32_t* bias = t.bias + 16 * first;
   _tile_loadd(0, bias, 0);
   if (kTwoVectors) _tile_loadd(1, bias + 16, 0);
@@ -62,6 +77,7 @@ inline __attribute__((always_inline)) void add_up(const ConvPixels& t, const uin
   for (int segment = 0; segment < t.segments; ++segment) {
     const int64_t at = t.x_offset + t.offsets[segment];
     for (int step = 0; step < t.steps; step += kRows, w += kRows * kStepBytes) {
+      ahead.step();
       _tile_loadd(6, w, kStepBytes);
       _tile_loadd(4, x[0] + at + 4 * step, t.x_step);
       _tile_dpbusd(0, 4, 6);
@@ -83,7 +99,7 @@ inline __attribute__((always_inline)) void add_up(const ConvPixels& t, const uin
 template <bool kBounded, int Vectors>
 class Conv {
  public:
-  explicit Conv(const ConvPixels& t) : t_(t), pack_(t.requantize) {}
+  explicit Conv(const ConvPixels& t) : t_(t), pack_(t.requantize), ahead_(t, products(t)) {}
 
   // Each pair of runs is finished while the next is added up.
   void run() {
@@ -100,13 +116,18 @@ class Conv {
   }
 
  private:
+  // How often pixels meet weights: pairs of runs, pairs of vectors, segments, tiles of a segment.
+  static int64_t products(const ConvPixels& t) {
+    return int64_t((t.runs + 1) / 2) * ((Vectors + 1) / 2) * t.segments * ((t.steps + kRows - 1) / kRows);
+  }
+
   template <bool kTwoRuns>
   void pair(int run, Sums* now, int done, const Sums* before) {
     if constexpr (Vectors <= 2) {
-      add_up<kTwoRuns, Vectors == 2>(t_, t_.x + run, 0, now, [&] { finish_runs(done, 0, 2, before); });
+      add_up<kTwoRuns, Vectors == 2>(t_, t_.x + run, 0, now, ahead_, [&] { finish_runs(done, 0, 2, before); });
     } else {
-      add_up<kTwoRuns, true>(t_, t_.x + run, 0, now, [&] { finish_runs(done, 0, 1, before); });
-      add_up<kTwoRuns, Vectors == 4>(t_, t_.x + run, 2, now, [&] { finish_runs(done, 1, 2, before); });
+      add_up<kTwoRuns, true>(t_, t_.x + run, 0, now, ahead_, [&] { finish_runs(done, 0, 1, before); });
+      add_up<kTwoRuns, Vectors == 4>(t_, t_.x + run, 2, now, ahead_, [&] { finish_runs(done, 1, 2, before); });
     }
   }
 
@@ -136,6 +157,7 @@ class Conv {
 
   const ConvPixels& t_;
   const Pack<kBounded> pack_;
+  Ahead ahead_;
 };
 
 template <bool kBounded, int Vectors>

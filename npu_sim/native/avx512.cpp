@@ -20,11 +20,14 @@ void tile(const ConvPixels& t, int first) {
     for (int p = 0; p < Pixels; ++p) sum[p][v] = bias;
   }
   const __m512i* w = reinterpret_cast<const __m512i*>(t.weights);
+  const char* next = reinterpret_cast<const char*>(t.next_weights + t.next_bytes * first / t.runs);
+  const int64_t ahead = t.next_bytes * Pixels / t.runs / (int64_t(t.segments) * t.steps);
   for (int segment = 0; segment < t.segments; ++segment) {
     const uint8_t* x[Pixels];
 #pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) x[p] = t.x[first + p] + (t.x_offset + t.offsets[segment]);
-    for (int64_t step = 0; step < t.steps; ++step, w += 4) {
+    for (int64_t step = 0; step < t.steps; ++step, w += 4, next += ahead) {
+      if (ahead != 0) _mm_prefetch(next, _MM_HINT_T1);
       __m512i weights[Vectors];
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) weights[v] = _mm512_load_si512(w + v);

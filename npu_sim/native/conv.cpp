@@ -177,6 +177,8 @@ void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* stri
   for (int first = begin; first < end; first += together) {
     for (int chunk = 0; chunk < chunks; ++chunk) {
       runs.point(work, strip, y, int(int64_t(runs.count()) * chunk / chunks), int(int64_t(runs.count()) * (chunk + 1) / chunks));
+      work.next_bytes = together == 1 && first + 1 < end ? block_bytes_ / chunks : 0;
+      work.next_weights = packed.weights + (first + 1) * block_bytes_ + chunk * work.next_bytes;
       for (int index = first; index < first + together; ++index) block(work, packed, index);
     }
   }

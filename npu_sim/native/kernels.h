@@ -61,6 +61,8 @@ struct ConvPixels {
   int pixels;  // of a run
   int channels;
   const uint8_t* weights;
+  const uint8_t* next_weights;  // which are wanted next, if `next_bytes` is not 0
+  int64_t next_bytes;
   const int32_t* bias;
   const float* multipliers;
   const int32_t* offsets;  // of each segment in the strip, in bytes
