@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
+from onnx import ModelProto, TensorProto, numpy_helper, parser
 
 from furiosa.compiler import compile_model
 from furiosa.isa.errors import FuriosaError, ModelError, UnsupportedError
@@ -58,8 +58,7 @@ def test_any_damage() -> None:
 @pytest.mark.parametrize(("text", "parts"), [
     ("g (float[1,4] x) => (float[1,4] y) { y = Add(x, z) z = Relu(y) }", ["topologically sorted", "`z`|'z'"]),
     ("g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }", ["tensor `x` contains an unsupported", "`N`", "axis 0"]),
-    ("g (float[0,4] x) => (float[0,4] y) { y = Relu(x) }", ["unsupported dimension value: 0"]),
-    ("g (float[] x) => (float[] y) { y = Relu(x) }", ["input `x` has no tensor type with a shape"]),
+    ("g (float[] x) => (float[] y) { y = Relu(x) }", ["input `x` has no type with a shape"]),
     ("g (int64[1,1,4,4] x) => (int64[1,1,4,4] y) <int64[1,1,1,1] w = {1}> { y = Conv(x, w) }",
      ["Conv", "unsupported type: tensor(int64)"]),
     ("g (float[1,1,4,4] x) => (float[1,1,4,4] y) { y = Conv(x, w) }", ["input 'w'", "Conv"]),
@@ -91,10 +90,6 @@ def test_inconsistent_model(text: str, parts: list[str]) -> None:
      ["com.microsoft:Foo", "ONNX Runtime cannot run the model"]),
     ("g (bfloat16[1,4] x) => (bfloat16[1,4] y) { y = Relu(x) }", '"": 13', ["operator `Relu` of opset 13", "`Relu_0`"]),
     ("g (float[1,4] x) => (float[1,4] y) { y = Relu(x) }", '"": 99', ["ONNX Runtime"]),
-    ("g (complex64[1,4] x) => (complex64[1,4] y) { y = Identity(x) }", '"": 13', ["input `x` has elements of a type"]),
-    ("g (float[2,4] x) => (float[2,4] y) { s = SplitToSequence(x) y = ConcatFromSequence <axis = 0> (s) }", '"": 13',
-     ["tensor `s`", "SplitToSequence"]),
-    ("g (float[4,6] x) => (int64[2,N] y) { y = NonZero(x) }", '"": 13', ["shape of tensor `y` depends on the data"]),
 ])  # fmt: skip
 def test_model_that_nothing_here_can_run(text: str, opsets: str, parts: list[str]) -> None:
     said = bad(text, UnsupportedError, opsets)
@@ -139,17 +134,9 @@ def _twice(broken: ModelProto) -> None:
     broken.graph.initializer.append(broken.graph.initializer[0])
 
 
-def _sparse(broken: ModelProto) -> None:
-    values, indices = np.array([2.0], np.float32), np.array([1], np.int64)
-    del broken.graph.initializer[:]
-    broken.graph.sparse_initializer.append(helper.make_sparse_tensor(
-        numpy_helper.from_array(values, "c"), numpy_helper.from_array(indices, "indices"), [4]
-    ))  # fmt: skip
-
-
 @pytest.mark.parametrize(("break_it", "kind", "part"), [
     (_external, ModelError, "initializer `c` lies outside the file"), (_twice, ModelError, "c initializer name"),
-    (_sparse, UnsupportedError, "initializer `c` is sparse"), (_damaged, ModelError, "c"),
+    (_damaged, ModelError, "c"),
 ])  # fmt: skip
 def test_broken_weights(break_it: Callable[[ModelProto], None], kind: type[FuriosaError], part: str) -> None:
     broken = model(GOOD)

@@ -75,8 +75,8 @@ def _device(op: Op, readers: list[Op]) -> str:
 
 
 def _plain(type_: TensorType) -> bool:
-    """Whether the host's layout operators handle the type: 8 bits, one scale."""
-    return type_.dtype.quantized and type_.quant is not None and type_.quant.axis is None
+    """Whether the host's layout operators handle the type: 8 bits, one scale, extents that are known."""
+    return type_.static and type_.dtype.quantized and type_.quant is not None and type_.quant.axis is None
 
 
 def _cluster(name: str, device: str, own: dict[Op, None], handed: set[Op]) -> Cluster:

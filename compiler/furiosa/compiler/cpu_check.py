@@ -7,7 +7,7 @@ import onnx
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.cpu_model import to_onnx
-from furiosa.compiler.frontend.session import add_light, plain_session
+from furiosa.compiler.frontend.session import add_light, refusal
 from furiosa.isa.errors import UnsupportedError
 
 
@@ -15,10 +15,6 @@ def check_cpu(clusters: Clusters) -> Clusters:
     """The clusters. Raises UnsupportedError naming the operator when ONNX Runtime refuses one of the CPU's."""
     for cluster in clusters.clusters:
         if cluster.device == "cpu":
-            for op in cluster.outputs:
-                if -1 in op.type.shape:
-                    raise UnsupportedError(f"the shape of tensor `{op.name}` depends on the data", where=op.node,
-                                           hint="shapes of results must be static")  # fmt: skip
             _check(cluster)
     return clusters
 
@@ -27,16 +23,16 @@ def _check(cluster: Cluster) -> None:
     model = onnx.ModelProto()
     model.ParseFromString(to_onnx(cluster))
     # Without large weights a session opens fast; the few operators that insist on constants get another try with them.
-    if _refusal(_without_weights(model)) is None:
+    if refusal(_without_weights(model)) is None:
         return
-    refusal = _refusal(model)
-    if refusal is None:
+    why = refusal(model)
+    if why is None:
         return
-    named = [op for op in cluster.ops if op.kind == "onnx" and (op.node in refusal or op.attrs.op_type in refusal)]
+    named = [op for op in cluster.ops if op.kind == "onnx" and (op.node in why or op.attrs.op_type in why)]
     guilty = named[0] if named else None
     raise UnsupportedError(
         f"neither the NPU nor ONNX Runtime can run "
-        f"{f'operator `{guilty.attrs.op_type}` of opset {guilty.attrs.opset}' if guilty else 'the model'}: {refusal}",
+        f"{f'operator `{guilty.attrs.op_type}` of opset {guilty.attrs.opset}' if guilty else 'the model'}: {why}",
         where=f"node `{guilty.node}`" if guilty else None,
         hint="replace the operator by standard ones, or convert the model to another opset",
     )
@@ -48,12 +44,3 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     del light.graph.initializer[:]
     add_light(light.graph, model.graph.initializer)
     return light
-
-
-def _refusal(model: onnx.ModelProto) -> str | None:
-    """What ONNX Runtime says against the model, None when it opens it."""
-    try:
-        plain_session(model.SerializeToString())
-    except Exception as error:  # its exceptions have no common base
-        return " ".join(str(error).split()).rstrip(".")
-    return None

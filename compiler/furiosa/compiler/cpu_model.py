@@ -7,8 +7,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from furiosa.compiler.cluster import Cluster
-from furiosa.compiler.frontend.node import ELEMENT
-from furiosa.compiler.graph import Op, TensorType
+from furiosa.compiler.frontend.types import onnx_type
+from furiosa.compiler.graph import Op
 
 _AFFINE = {"quantize": "QuantizeLinear", "dequantize": "DequantizeLinear"}
 _OLDEST_AFFINE = 13  # QuantizeLinear and DequantizeLinear with an axis
@@ -17,8 +17,8 @@ _OLDEST_AFFINE = 13  # QuantizeLinear and DequantizeLinear with an axis
 def to_onnx(cluster: Cluster) -> bytes:
     """The cluster as a serialized model; its inputs and outputs have the names of the ops."""
     graph = onnx.GraphProto(name=cluster.name)
-    graph.input.extend(_info(op.name, op.type) for op in cluster.inputs)
-    graph.output.extend(_info(op.name, op.type) for op in cluster.outputs)
+    graph.input.extend(_info(op) for op in cluster.inputs)
+    graph.output.extend(_info(op) for op in cluster.outputs)
     opsets: dict[str, int] = {}
     projections: dict[Op, dict[int, str]] = {}
     for op in cluster.ops:
@@ -40,9 +40,8 @@ def to_onnx(cluster: Cluster) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _info(name: str, type_: TensorType) -> onnx.ValueInfoProto:
-    shape = [None if d < 0 else d for d in type_.shape]
-    return helper.make_tensor_value_info(name, ELEMENT[type_.dtype], shape)
+def _info(op: Op) -> onnx.ValueInfoProto:
+    return helper.make_value_info(op.name, onnx_type(op.type))
 
 
 def _node(op: Op, projections: dict[int, str]) -> onnx.NodeProto:

@@ -147,6 +147,10 @@ class _Absorber:
         return self.done[x, chain]
 
     def _absorb(self, x: Op, chain: tuple[Function, ...], depth: int) -> Op:
+        if not x.type.static:
+            raise _at(x, refuse("static_shape", "shapes on the NPU must be known when the model is compiled",
+                                x.type.form or x.type.shape, "static",
+                                "compute shapes from constants, or keep this part on the CPU"))  # fmt: skip
         functions_found: list[Function] = []
         sources: list[tuple[str, str]] = []
         while x.kind == "onnx":

@@ -32,11 +32,21 @@ class Quant:
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """Shape, element type and, for quantized tensors, the quantization."""
+    """Shape, element type and, for quantized tensors, the quantization.
+
+    An axis is -1 when its extent depends on the data. A value of type ANY has no shape here; ``form`` is its ONNX type
+    as text, like ``seq(float[])``.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
     quant: Quant | None = None
+    form: str = ""
+
+    @property
+    def static(self) -> bool:
+        """Whether it is a tensor all of whose extents are known."""
+        return self.dtype is not DType.ANY and min(self.shape, default=0) >= 0
 
     @property
     def size(self) -> int:

@@ -19,6 +19,7 @@ from furiosa.compiler.lowlevel import KINDS
 from furiosa.compiler.ops.layout import nchw
 from furiosa.compiler.placement import placement
 from furiosa.isa import enf
+from furiosa.isa.dtypes import DType
 from furiosa.isa.target import Target
 
 P = TypeVar("P", Gir, Lir)
@@ -69,7 +70,9 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
 
 
 def _format(op: Op) -> str:
-    """A letter for each axis; what an axis means is known of images only."""
+    """A letter for each axis; what an axis means is known of images only. What is no tensor has its ONNX type."""
+    if op.type.dtype is DType.ANY:
+        return op.type.form
     if len(op.type.shape) != 4:
         return "?" * len(op.type.shape)
     if op.kind in KINDS or op.kind == "lower":

@@ -38,6 +38,7 @@ class Rest:
     node: str = ""
     attrs: Any = _NONE
     quant: Quant | None = None
+    form: str = ""
     sources: tuple[tuple[str, str], ...] = ()
     cpu: Reason | None = None
     data: Data | None = None
@@ -93,7 +94,7 @@ def print_graph(graph: Graph) -> tuple[str, bytes]:
         if op.data is not None:
             place = Data(len(data), op.data.nbytes)
             data += op.data.tobytes()
-        rest = Rest(op.name, op.node, op.attrs, op.type.quant, op.sources, op.cpu, place)
+        rest = Rest(op.name, op.node, op.attrs, op.type.quant, op.type.form, op.sources, op.cpu, place)
         inputs = ", ".join(f"%{number[x]}" for x in op.inputs)
         shape = ",".join(map(str, op.type.shape))
         lines.append(f"%{number[op]} = {op.kind}({inputs}) : {op.type.dtype.value}[{shape}] {records.write(rest)}")
@@ -131,7 +132,7 @@ def _parse_op(line: str, ops: list[Op], data: bytes) -> Op:
     parts = _NPU_PARTS if match[2].startswith("npu.") else _PARTS
     rest = records.read(match[6], {"Rest": Rest}, parts)
     shape = tuple(int(d) for d in match[5].split(",") if d)
-    kind = TensorType(shape, DType(match[4]), rest.quant)
+    kind = TensorType(shape, DType(match[4]), rest.quant, rest.form)
     inputs = tuple(ops[int(x.strip()[1:])] for x in match[3].split(",") if x.strip())
     value = None
     if rest.data is not None:

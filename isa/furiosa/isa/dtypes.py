@@ -22,6 +22,8 @@ class DType(Enum):
     F64 = "f64"
     BOOL = "bool"
     STR = "str"
+    ANY = "any"
+    """A value that only ONNX Runtime handles: a sequence, an optional, a tensor of unknown rank or of another type."""
 
     @property
     def numpy_name(self) -> str:
@@ -30,7 +32,7 @@ class DType(Enum):
 
     @property
     def itemsize(self) -> int:
-        """Bytes an element; 0 for strings."""
+        """Bytes an element; 0 for strings and for what is no tensor."""
         return _SIZE[self]
 
     @property
@@ -48,9 +50,11 @@ _NUMPY = {
     DType.I8: "int8", DType.U8: "uint8", DType.I16: "int16", DType.U16: "uint16", DType.I32: "int32",
     DType.U32: "uint32", DType.I64: "int64", DType.U64: "uint64", DType.F16: "float16", DType.BF16: "bfloat16",
     DType.F32: "float32", DType.F64: "float64", DType.BOOL: "bool", DType.STR: "object",
+    DType.ANY: "object",
 }  # fmt: skip
 _SIZE = {
     DType.I8: 1, DType.U8: 1, DType.I16: 2, DType.U16: 2, DType.I32: 4, DType.U32: 4, DType.I64: 8, DType.U64: 8,
     DType.F16: 2, DType.BF16: 2, DType.F32: 4, DType.F64: 8, DType.BOOL: 1, DType.STR: 0,
+    DType.ANY: 0,
 }  # fmt: skip
-_FROM_NUMPY = {name: dtype for dtype, name in _NUMPY.items()}
+_FROM_NUMPY = {name: dtype for dtype, name in _NUMPY.items() if dtype is not DType.ANY}

@@ -28,7 +28,10 @@ _BIN = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I"}
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A value between steps: its unique name, shape, element type, and what its axes mean (``NCHW``, ``??`` ...)."""
+    """A value between steps: its unique name, shape, element type, and what its axes mean (``NCHW``, ``??`` ...).
+
+    An axis whose extent depends on the data is -1. A value of type ANY has its ONNX type (``seq(float[])``) as format.
+    """
 
     name: str
     shape: tuple[int, ...]

@@ -56,8 +56,10 @@ def _initializers_only(graph: GraphProto) -> None:
     """Constant nodes and inputs with a value become plain initializers."""
     kept = []
     for node in graph.node:
-        if node.op_type == "Constant" and not node.domain and node.attribute[0].name in _TENSORS:
-            graph.initializer.append(numpy_helper.from_array(constant(node), node.output[0]))
+        plain = node.op_type == "Constant" and not node.domain and node.attribute[0].name in _TENSORS
+        value = constant(node) if plain else None
+        if value is not None:
+            graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
         else:
             kept.append(node)
     replace_nodes(graph, kept)

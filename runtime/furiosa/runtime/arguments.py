@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from furiosa.runtime.interface import Model, TensorDesc
+from furiosa.runtime.interface import DataType, Model, TensorDesc
 
 Array = NDArray[Any]
 
@@ -66,7 +66,9 @@ def _tensors(inputs: TensorArray) -> list[Tensor]:
     return list(inputs)
 
 
-def _array(tensor: Tensor, desc: TensorDesc) -> Array:
+def _array(tensor: Any, desc: TensorDesc) -> Any:
+    if desc.dtype is DataType.ANY:  # a sequence, an optional ...: ONNX Runtime checks it
+        return tensor
     array = np.asarray(tensor)
     dtype = desc.numpy_dtype
     if array.dtype == dtype and array.shape == desc.shape:

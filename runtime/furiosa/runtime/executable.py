@@ -153,9 +153,12 @@ class Executable:
         return data.reshape(-1).view(tensor.dtype.numpy_name).reshape(tensor.shape)
 
 
-def _own(output: Array, inputs: Sequence[Array]) -> Array:
+def _own(output: Any, inputs: Sequence[Any]) -> Any:
     """An output that the caller may overwrite: a copy when it is an input, or a step passed it on as it was."""
-    return output.copy() if any(np.may_share_memory(output, array) for array in inputs) else output
+    if not isinstance(output, np.ndarray):  # a sequence: ONNX Runtime makes a new one
+        return output
+    arrays = (array for array in inputs if isinstance(array, np.ndarray))
+    return output.copy() if any(np.may_share_memory(output, array) for array in arrays) else output
 
 
 def _bounds(segments: Sequence[Segment]) -> list[tuple[int, int]]:

@@ -32,6 +32,7 @@ class DataType:
     UINT64: ClassVar[DataType]
     BOOL: ClassVar[DataType]
     STRING: ClassVar[DataType]
+    ANY: ClassVar[DataType]  # a sequence, an optional, or a tensor that NumPy does not know
 
     __slots__ = ("dtype_", "name", "numpy_")
     name: str
@@ -106,7 +107,7 @@ _MEMBERS = {
         (DType.F16, "FLOAT16"), (DType.F32, "FLOAT32"), (DType.F64, "FLOAT64"), (DType.BF16, "BFLOAT16"),
         (DType.I8, "INT8"), (DType.I16, "INT16"), (DType.I32, "INT32"), (DType.I64, "INT64"),
         (DType.U8, "UINT8"), (DType.U16, "UINT16"), (DType.U32, "UINT32"), (DType.U64, "UINT64"),
-        (DType.BOOL, "BOOL"), (DType.STR, "STRING"),
+        (DType.BOOL, "BOOL"), (DType.STR, "STRING"), (DType.ANY, "ANY"),
     )
 }  # fmt: skip
 
@@ -133,7 +134,11 @@ class Axis(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TensorDesc:
-    """One input or output tensor; dense, row-major."""
+    """One input or output tensor; dense, row-major.
+
+    An axis whose extent depends on the data is -1; there are no sizes then. A value of type ANY has its ONNX type
+    (``seq(float[])``) as format.
+    """
 
     name: str | None
     shape: tuple[int, ...]
@@ -151,7 +156,9 @@ class TensorDesc:
 
     @property
     def length(self) -> int:
-        """Number of elements."""
+        """Number of elements. Raises ValueError when it depends on the data."""
+        if -1 in self.shape:
+            raise ValueError(f"the shape {self.shape} of `{self.name}` depends on the data")
         return prod(self.shape)
 
     @property
@@ -183,9 +190,10 @@ class TensorDesc:
 
     def __repr__(self) -> str:
         name = f'name="{self.name}", ' if self.name else ""
+        size, length = ("?", "?") if -1 in self.shape else (self.size, self.length)
         return (
             f"TensorDesc({name}shape={self.shape}, dtype={self.dtype!r}, format={self.format}, "
-            f"size={self.size}, len={self.length})"
+            f"size={size}, len={length})"
         )
 
 

@@ -37,7 +37,8 @@ class CpuSegment:
         self.inputs = step.inputs
         self.outputs = step.outputs
         self._model = model
-        self._shapes = [tensors[name].shape for name in step.outputs]
+        known = {name for name in step.outputs if tensors[name].dtype is not DType.ANY}
+        self._shapes = [tensors[name].shape if name in known else None for name in step.outputs]
 
     def run(self, requests: Sequence[Values], threads: int, marks: Array | None = None) -> None:
         """Add the outputs to the values of each request. ONNX Runtime has threads of its own.
@@ -49,11 +50,18 @@ class CpuSegment:
         for index, values in enumerate(requests):
             start = perf_counter_ns()
             outputs = self._model.run({name: values[name] for name in self.inputs}, self.outputs)
-            if any(np.shape(output) != shape for output, shape in zip(outputs, self._shapes)):
+            if any(shape is not None and _differs(output, shape) for output, shape in zip(outputs, self._shapes)):
                 raise OtherShapeError
             values.update(zip(self.outputs, outputs))
             if marks is not None:
                 marks[index] = start, perf_counter_ns()
+
+
+def _differs(output: Array, shape: tuple[int, ...]) -> bool:
+    """Whether the output has another shape than was compiled for, axes of -1 apart."""
+    return output.shape != shape and (
+        output.ndim != len(shape) or any(size not in (-1, actual) for size, actual in zip(shape, output.shape))
+    )
 
 
 class NativeSegment:

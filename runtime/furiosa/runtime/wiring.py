@@ -50,12 +50,15 @@ def _define(names: tuple[str, ...], known: set[str], tensors: Tensors, where: st
     for name in names:
         if name not in tensors or name in known:
             raise EnfError(f"the ENF file is malformed: `{name}` is not a tensor without a value yet", where=where)
-        if any(size < 0 for size in tensors[name].shape):
+        if any(size < -1 for size in tensors[name].shape):
             raise EnfError(f"the ENF file is malformed: `{name}` has a negative size", where=where)
         known.add(name)
 
 
 def _problem(enf: Enf, step: Step, tensors: Tensors) -> str | None:
+    for name in () if isinstance(step, RunCpu) else (*reads(step), *writes(step)):
+        if -1 in tensors[name].shape:
+            return f"the size of `{name}` is not known"
     match step:
         case Quantize(x, y, scale, zero_point):
             return _cast_problem(tensors[x], tensors[y], scale, zero_point)

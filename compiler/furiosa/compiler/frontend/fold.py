@@ -19,7 +19,9 @@ _EXACT = frozenset((
     "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
 ))  # fmt: skip
 """Operators that have one right result in floating point too; ONNX Runtime computes the others its own way."""
-_FOLD_LIMIT = 1 << 28  # elements; a ConstantOfShape of a hostile file must not fill the memory
+_LARGE = 1 << 20
+"""Elements from which a result that is larger than the operands stays computed: it takes less room, and hostile files
+cannot fill the memory."""
 
 
 def fold(
@@ -29,12 +31,14 @@ def fold(
     passes = node.op_type in ("Identity", "Dropout") and node.domain == ""
     if passes and outputs == [node.message.output[0]] and not _trains(inputs):
         return {outputs[0]: inputs[0]}
-    if node.op_type == "Shape" and -1 not in inputs[0].type.shape:
+    if node.op_type == "Shape" and inputs[0].type.static:
         rank = len(inputs[0].type.shape)
         part = slice(*slice(node.int("start", 0), node.int("end", rank)).indices(rank))
         return {outputs[0]: const(outputs[0], np.array(inputs[0].type.shape[part], np.int64), node=node.name)}
     if node.op_type == "Constant":
-        return {outputs[0]: const(outputs[0], constant(node.message), node=node.name)}
+        value = constant(node.message)
+        known = value is not None and value.dtype.name in _KNOWN
+        return {outputs[0]: const(outputs[0], value, node=node.name)} if value is not None and known else None
     if node.op_type in ("DequantizeLinear", "QuantizeLinear") or node.op_type in _NOT_PURE or node.captured:
         return None
     if not inputs or any(op.kind not in ("const", "absent") for op in inputs):
@@ -42,7 +46,8 @@ def fold(
     floats = any(op.kind == "const" and op.value.dtype.kind == "f" for op in inputs)
     if floats and (node.op_type not in _EXACT or node.domain):
         return None
-    if any(name in types and np.prod(types[name].shape) > _FOLD_LIMIT for name in outputs):
+    most = max(_LARGE, sum(op.type.size for op in inputs))
+    if any(name in types and types[name].static and types[name].size > most for name in outputs):
         return None
     return _evaluate(node, inputs)
 
@@ -52,14 +57,14 @@ def _trains(inputs: tuple[Op, ...]) -> bool:
     return len(inputs) > 2 and (inputs[2].kind != "const" or bool(inputs[2].value))
 
 
-def constant(node: onnx.NodeProto) -> Array:
-    """The value of a Constant node."""
+def constant(node: onnx.NodeProto) -> Array | None:
+    """The value of a Constant node; None for strings and sparse values, which stay nodes."""
     attribute = node.attribute[0]
     value = onnx.helper.get_attribute_value(attribute)
     if attribute.name == "value":
         return numpy_helper.to_array(value)
     kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
-    return np.array(value, kinds[attribute.name])
+    return np.array(value, kinds[attribute.name]) if attribute.name in kinds else None
 
 
 def _evaluate(node: OnnxNode, inputs: tuple[Op, ...]) -> dict[str, Op] | None:

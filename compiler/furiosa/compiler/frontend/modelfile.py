@@ -20,16 +20,14 @@ def read(data: bytes, where: str, folder: Path | None) -> onnx.ModelProto:
     """The model in a file, its own functions inlined and external weights loaded from ``folder``.
 
     ``where`` names the file in errors. Raises ModelError for a file that is none, and UnsupportedError for what is
-    legal but unknown here: operators, sparse weights.
+    legal but unknown here: operators.
     """
     model = _parse(data, where)
     _use_one_name(model)
     if model.functions:
         model = _inlined(model, where)
     _load_external(model, where, folder)
-    sparse = [tensor.values.name for tensor in model.graph.sparse_initializer]
-    if sparse:
-        raise UnsupportedError(f"initializer `{sparse[0]}` is sparse", where=where, hint="store the weights densely")
+    _use_sparse_constants(model.graph)
     opsets = {item.domain: item.version for item in model.opset_import}
     for node in model.graph.node:
         _known(node, opsets, where)
@@ -89,6 +87,15 @@ def _load_external(model: onnx.ModelProto, where: str, folder: Path | None) -> N
     except Exception as error:
         raise ModelError(f"cannot read the external data of initializer `{external[0]}`: {first_line(error)}",
                          where=where, hint="keep the data files beside the model file") from None  # fmt: skip
+
+
+def _use_sparse_constants(graph: onnx.GraphProto) -> None:
+    """Sparse initializers become constants, which ONNX Runtime makes dense."""
+    constants = [onnx.helper.make_node("Constant", [], [tensor.values.name], sparse_value=tensor)
+                 for tensor in graph.sparse_initializer]  # fmt: skip
+    nodes = list(graph.node)
+    del graph.sparse_initializer[:], graph.node[:]
+    graph.node.extend(constants + nodes)
 
 
 def _known(node: NodeProto, opsets: dict[str, int], where: str) -> None:

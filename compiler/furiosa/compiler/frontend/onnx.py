@@ -13,10 +13,10 @@ from onnx import numpy_helper
 
 from furiosa.compiler.frontend.fold import fold
 from furiosa.compiler.frontend.modelfile import first_line, read
-from furiosa.compiler.frontend.node import ELEMENT, Affine, OnnxNode, Project, named
+from furiosa.compiler.frontend.node import Affine, OnnxNode, Project, named
 from furiosa.compiler.frontend.permutation import Axes, permutations, permuted_input
 from furiosa.compiler.frontend.session import LIGHT_BYTES
-from furiosa.compiler.frontend.types import DTYPES, infer, multiply_targets, static_input, tensor_type
+from furiosa.compiler.frontend.types import DTYPES, infer, multiply_targets, onnx_type, static_input, value_type
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, TensorType, const
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import FuriosaError, ModelError, OptionError, UnsupportedError
@@ -104,15 +104,24 @@ class _Builder:
         if name not in self.ops:
             tensor = self.initializers[name]
             if tensor.data_type not in DTYPES:
-                raise UnsupportedError(
-                    f"initializer `{name}` has elements of a type that is not supported",
-                    where=self.where, hint=f"use one of {', '.join(d.numpy_name for d in DType)}",
-                )  # fmt: skip
+                return self._foreign(name, tensor)
             try:
                 self._settle(name, const(name, numpy_helper.to_array(tensor)))
             except ValueError as error:
                 raise ModelError(f"initializer `{name}` is damaged: {first_line(error)}", where=self.where,
                                  hint="export the model again") from None  # fmt: skip
+        return self.ops[name]
+
+    def _foreign(self, name: str, tensor: onnx.TensorProto) -> Op:
+        """An initializer of a type that only ONNX Runtime knows (int4, float8 ...) is its constant."""
+        proto = onnx.helper.make_node("Constant", [], [name], name=f"{name}:constant", value=tensor)
+        node = OnnxNode.of(proto, proto.name, self.opsets.get("", 1), 0)
+        type_ = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+        kind = value_type(onnx.ValueInfoProto(type=type_))
+        if kind is None:
+            raise ModelError(f"initializer `{name}` has no element type", where=self.where,
+                             hint="export the model again")  # fmt: skip
+        self.ops[name] = Op("onnx", (), node, kind, name, node.name, sources=((node.name, "Constant"),))
         return self.ops[name]
 
     def _settle(self, name: str, op: Op) -> None:
@@ -149,12 +158,12 @@ class _Builder:
     def _complete(self, proto: onnx.NodeProto, node: OnnxNode, inputs: tuple[Op, ...]) -> None:
         """Infer the outputs of a node anew when the model's inference lost a shape that folding has found."""
         known = [self.types.get(name) for name in proto.output if name]
-        if all(t is not None and -1 not in t.shape for t in known) or node.captured:
+        if all(t is not None and t.static for t in known) or node.captured:
             return
         given = [(name, op) for name, op in zip(proto.input, inputs) if op.kind != "absent"]
-        if any(-1 in op.type.shape for _, op in given):
+        if not all(op.type.static for _, op in given):
             return
-        types = {name: onnx.helper.make_tensor_type_proto(ELEMENT[op.type.dtype], op.type.shape) for name, op in given}
+        types = {name: onnx_type(op.type) for name, op in given}
         data = {name: numpy_helper.from_array(op.value, name) for name, op in given
                 if op.kind == "const" and op.type.size < LIGHT_BYTES}  # fmt: skip
         try:
@@ -163,14 +172,14 @@ class _Builder:
         except Exception:  # no schema or no inference for it: the types stay as they are
             return
         for name, type_ in found.items():
-            complete = tensor_type(onnx.ValueInfoProto(name=name, type=type_))
+            complete = value_type(onnx.ValueInfoProto(name=name, type=type_))
             if complete is not None:
                 self.types[name] = complete
 
     def type_of(self, name: str, node: OnnxNode) -> TensorType:
         if name not in self.types:
             raise UnsupportedError(
-                f"the type of tensor `{name}` cannot be inferred, or it is no tensor",
+                f"the type of `{name}` cannot be inferred",
                 where=f"{self.where}, node `{node.name}` ({node.op_type})",
                 hint="run `onnx.shape_inference` when exporting, or replace the operator",
             )  # fmt: skip
@@ -182,6 +191,8 @@ class _Builder:
             return None
         x, scale, zero = (*inputs, ABSENT)[:3]
         if scale.kind != "const" or zero.kind not in ("const", "absent") or scale.type.dtype is not DType.F32:
+            return None
+        if DType.ANY in (x.type.dtype, self.type_of(name, node).dtype):
             return None
         if not (np.isfinite(scale.value).all() and (scale.value > 0).all()):
             raise ModelError(f"scale `{scale.name}` is {np.ravel(scale.value).min()}, it must be finite and above 0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from onnx import GraphProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from furiosa.compiler.frontend.node import ELEMENT
 
@@ -20,6 +20,15 @@ def plain_session(data: bytes) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def refusal(model: ModelProto) -> str | None:
+    """What ONNX Runtime says against the model, None when it opens it."""
+    try:
+        plain_session(model.SerializeToString())
+    except Exception as error:  # its exceptions have no common base
+        return " ".join(str(error).split()).rstrip(".")
+    return None
 
 
 def add_light(graph: GraphProto, tensors: Iterable[TensorProto]) -> None:
