@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache,
 constexpr int64_t kWeightBytes = 256 << 10;  // as do the weights of all blocks when pixels are the outer loop
-constexpr int kTasksPerThread = 4;
+constexpr int kTasksPerThread = 3;
 
 // A matrix product with one row an image is a convolution along a row of N pixels.
 Convolution merge_images(Convolution inst) {
@@ -65,6 +65,12 @@ class Plan {
   int64_t weight_bytes() const { return int64_t(inst_.y.shape[3]) * int64_t(offsets_.size()) * elements_; }
 
  private:
+  // How many strips an image is cut into, and how many parts all blocks of weights.
+  struct Cut {
+    int64_t strips, parts;
+  };
+
+  Cut cut(int threads) const;
   void pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
   void compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const;
   void block(ConvPixels& work, const Packed& packed, int index) const;
@@ -130,32 +136,37 @@ void Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) cons
   }
 }
 
-void Plan::run(const Packed& packed, Run& run) const {
-  const View& y = inst_.y;
-  const int images = y.shape[0], height = y.shape[1], threads = run.team.size();
+// Threads share out rows of outputs, so that each stays with its part of an image; many weights they share out instead, so
+// that not everybody reads all of them.
+Plan::Cut Plan::cut(int threads) const {
+  const int64_t images = inst_.y.shape[0], height = inst_.y.shape[1], blocks = int64_t(inst_.groups) * blocks_;
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
-  const int64_t blocks = int64_t(inst_.groups) * blocks_;
-  // Many weights are shared out rather than read by every thread.
-  const bool heavy = blocks >= threads && blocks * block_bytes_ > kWeightBytes;
-  const int64_t fair = ceil_div(int64_t(images) * height, threads == 1 || heavy ? 1 : threads * kTasksPerThread);
-  const int64_t most = std::min<int64_t>({height, fitting, std::max<int64_t>(fair, ceil_div(24, y.shape[2]))});
-  const int64_t strips = ceil_div(height, most), rows = ceil_div(height, strips);
-  const int64_t units = images * strips;
-  const int64_t parts = threads == 1 ? 1 : std::min(blocks, ceil_div(int64_t(threads) * kTasksPerThread, units));
-  const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * int64_t(offsets_.size()) * elements_ / 32;
-  run.reserve(size_t(strip_.scratch(int(rows))));
-  run.team.loop(units * parts, work, [&](int64_t begin, int64_t end, int member) {
+  const bool by_rows = blocks < threads || blocks * block_bytes_ <= kWeightBytes;
+  const int64_t tasks = threads == 1 ? 1 : threads * kTasksPerThread;
+  const int64_t fair = ceil_div(images * height, by_rows ? tasks : 1);
+  const int64_t most = std::min(fitting, std::max<int64_t>(fair, ceil_div(24, inst_.y.shape[2])));
+  const int64_t even = by_rows ? threads : 1;
+  const int64_t strips = std::min(height, ceil_div(ceil_div(height, most), even) * even);
+  return {strips, std::min(blocks, ceil_div(tasks, images * strips))};
+}
+
+void Plan::run(const Packed& packed, Run& run) const {
+  const View& y = inst_.y;
+  const int64_t images = y.shape[0], height = y.shape[1], blocks = int64_t(inst_.groups) * blocks_;
+  const auto [strips, parts] = cut(run.team.size());
+  const int64_t work = images * height * y.shape[2] * y.shape[3] * int64_t(offsets_.size()) * elements_ / 32;
+  run.reserve(size_t(strip_.scratch(int(ceil_div(height, strips)))));
+  run.team.loop(images * strips * parts, work, [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
     const uint8_t* strip = nullptr;
     int64_t filled = -1;
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t unit = task / parts, part = task % parts;
-      const int image = int(unit / strips), first = int(unit % strips * rows);
-      const int count = int(std::min<int64_t>(rows, height - first));
-      if (count <= 0) continue;
-      if (unit != filled) strip = strip_.make(run.sram, image, first, count, run.scratch[size_t(member)].as());
+      const int64_t unit = task / parts, part = task % parts, image = unit / strips;
+      const int first = int(height * (unit % strips) / strips);
+      const int count = int(height * (unit % strips + 1) / strips) - first;
+      if (unit != filled) strip = strip_.make(run.sram, int(image), first, count, run.scratch[size_t(member)].as());
       filled = unit;
-      uint8_t* out = run.sram + y.address + int64_t(image) * y.strides[0] + int64_t(first) * y.strides[1];
+      uint8_t* out = run.sram + y.address + image * y.strides[0] + int64_t(first) * y.strides[1];
       compute(packed, int(blocks * part / parts), int(blocks * (part + 1) / parts), strip, out, count);
     }
   });
