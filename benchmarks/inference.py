@@ -109,7 +109,7 @@ def _peak(kernels: str) -> list[float]:
 
 def _row(network: Subject, each: Contender, times: Mapping[str, Times]) -> Row:
     median = times[each.key].median
-    single, per_mac = times.get(f"{each.engine} 1"), times.get(each.engine)
+    single, rate = times.get(f"{each.engine} 1"), network.macs / each.threads / median
     return {
         "network": network.name,
         "threads": each.threads,
@@ -118,7 +118,8 @@ def _row(network: Subject, each: Contender, times: Mapping[str, Times]) -> Row:
         **{f"ratio_{peer}": _ratio(median, times.get(f"{peer} {each.threads}")) for peer in PEERS},
         "speed_up": single.median / median if single and each.threads > 1 else None,
         "gmac_per_second": network.macs / median / 1e9,
-        "peak_share": network.macs * per_mac.median / each.threads / median if per_mac else None,
+        "peak_share": times[each.engine].median * rate if each.engine in times else None,
+        "vector_share": times[claims.VECTOR_KERNELS].median * rate if claims.VECTOR_KERNELS in times else None,
     }
 
 
@@ -136,9 +137,9 @@ def ratios(rows: Sequence[Row], kernels: str) -> Iterator[tuple[str, float]]:
     loads = {(row["network"], row["threads"]): row["load_ms"] for row in rows if row["engine"] == ONNXRUNTIME}
     for row in rows:
         network, threads = row["network"], row["threads"]
-        if row["peak_share"]:
-            yield claims.peak_share(network, threads, row["engine"]), row["peak_share"]
         if row["engine"] == kernels:
+            if row["vector_share"]:
+                yield claims.vector_share(network, threads, kernels), row["vector_share"]
             for peer in PEERS:
                 if row[f"ratio_{peer}"] is not None:
                     yield claims.run_time(network, threads, kernels, peer), row[f"ratio_{peer}"]
