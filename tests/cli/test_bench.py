@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,28 +15,39 @@ from tests.runtime.tiny_models import cpu_model, npu_model
 
 from furiosa.cli import bench
 from furiosa.isa import enf
+from furiosa.isa.encoding import decode
+from furiosa.isa.target import target
+from furiosa.isa.timeline import schedule
 from furiosa.isa.version import built, version_info
 
-# One query: 64 bytes each way over the host link (11 cycles), the program 1213 cycles, at 2 GHz.
-LATENCY_REPORT = """\
+# One query at 2 GHz: the program, and 34784 cycles for host steps of 1 us and more each, and for 64 bytes each way over
+# the host link, after 5 us.
+NPU_CYCLES = schedule(decode(npu_model().programs[0].code), target("warboy-2pe")).cycles
+NPU_US, LATENCY_US = NPU_CYCLES / 2000, (NPU_CYCLES + 34784) / 2000
+US, QPS = f"{math.floor(LATENCY_US + 0.5)}", f"{1e6 / LATENCY_US:.2f}"
+LATENCY_REPORT = f"""\
 ======================================================================
 This benchmark was executed with latency-workload which prioritizes latency of individual queries over throughput.
 1000 queries executed with batch size 1
 Latency stats are as follows
-QPS(Throughput): 1619433.20/s
+QPS(Throughput): {QPS}/s
 
 Per-query latency:
-Min latency (us)    : 1
-Max latency (us)    : 1
-Mean latency (us)   : 1
-50th percentile (us): 1
-95th percentile (us): 1
-99th percentile (us): 1
-99th percentile (us): 1
+Min latency (us)    : {US}
+Max latency (us)    : {US}
+Mean latency (us)   : {US}
+50th percentile (us): {US}
+95th percentile (us): {US}
+99th percentile (us): {US}
+99th percentile (us): {US}
 """
 NOTE = (
-    "note: the figures are modelled device time (NPU execution and host link); "
-    "host steps are not in it: Quantize, Lower, Unlower, Dequantize\n"
+    "note: the figures are modelled time, equal on every computer: the NPU and the host link, and host steps on a "
+    "reference host\n"
+)
+BOTTLENECK = (
+    "note: bottleneck: workers, nothing is at work all of the time; "
+    f"Send is {5.0055 / LATENCY_US:.0%} of a query's {LATENCY_US:,.1f} us\n"
 )
 
 
@@ -56,7 +69,7 @@ def test_text_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert run(monkeypatch, "./model.enf", "-n", "1000") == 0
     out, err = capsys.readouterr()
     assert out == LATENCY_REPORT
-    assert err == NOTE
+    assert err == NOTE + BOTTLENECK
 
 
 def test_throughput_workload(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +81,7 @@ def test_throughput_workload(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     lines = outputs[0].splitlines()
     assert "throughput-workload" in lines[1]
     assert lines[2] == "64 queries executed with batch size 1"
-    assert float(lines[4].removeprefix("QPS(Throughput): ").removesuffix("/s")) > 1619433.20
+    assert float(lines[4].removeprefix("QPS(Throughput): ").removesuffix("/s")) > float(QPS)
 
 
 def test_json_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +90,8 @@ def test_json_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     text = Path("report.json").read_text()
     digest = hashlib.md5(Path("model.enf").read_bytes()).hexdigest()
     version = version_info()
-    microsecond = "1 us"
+    latency = f"{US} us"
+    ours = json.loads(text)["furiosa_sim"]
     expected = {
         "model_data": {"path": "./model.enf", "md5": f"{digest}  ./model.enf"},
         "compiler_version": f"{version.version}-{version.stage} (rev: {version.hash[:9]} built_at: {built()})",
@@ -85,45 +99,127 @@ def test_json_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         "git_revision": version.hash[:7],
         "result": {
             "mode": "Latency",
-            "total run time": "618 us",
+            "total run time": f"{math.floor(LATENCY_US * 1000 + 0.5)} us",
             "total num queries": 1000,
             "batch size": 1,
-            "qps": "1619433.20/s",
-            "latency stats": {
-                "min": microsecond,
-                "max": microsecond,
-                "mean": microsecond,
-                "50th percentile": microsecond,
-                "95th percentile": microsecond,
-                "99th percentile": microsecond,
-                "99.9th percentile": microsecond,
-            },
+            "qps": f"{QPS}/s",
+            "latency stats": dict.fromkeys(
+                ("min", "max", "mean", "50th percentile", "95th percentile", "99th percentile", "99.9th percentile"),
+                latency,
+            ),
         },
+        "furiosa_sim": ours,
     }
     assert text == json.dumps(expected, indent=4) + "\n"
+    assert ours["schema_version"] == 1
+    assert ours["queries_per_second"] == pytest.approx(1e9 / ours["total_us"], abs=0.01)
+    assert ours["latency_p99.9_us"] == ours["latency_mean_us"] == pytest.approx(LATENCY_US, abs=0.001)
+    assert sum(part["us"] for part in ours["query"]) == pytest.approx(LATENCY_US, abs=0.004)
+    assert ours["npu_us"] == pytest.approx(NPU_US, abs=0.001)
+    assert [each["resource"] for each in ours["usage"]] == [
+        "NPU", "host threads", "I/O threads", "link to the device", "link from the device"
+    ]  # fmt: skip
+    assert "simulator" not in ours, "what was measured here is only there when it was asked for"
+
+
+def test_reports_are_byte_identical(tmp_path: Path) -> None:
+    """In every run and environment; ResNet-sized numbers of queries take no longer than small ones."""
+    reports = []
+    for seed, kernels in (("1", "reference"), ("2", "auto")):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "FURIOSA_SIM_KERNELS": kernels, "FURIOSA_SIM_THREADS": seed}
+        command = [sys.executable, "-m", "furiosa.cli.bench", "model.enf", "-n", "1000000", "-w", "7", "-t", "3", "-v"]
+        out = subprocess.run([*command, "-o", "report.json"], capture_output=True, check=True, env=environment)
+        reports.append((out.stdout, out.stderr, Path("report.json").read_bytes()))
+    assert reports[0] == reports[1]
+
+
+def test_chosen_percentiles(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--percentile", "99.9", "--percentile", "12.5", "-o", "report.json")
+    assert run(monkeypatch, "model.enf", "-n", "10", "-w", "3", *options) == 0
+    labels = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()[10:]]
+    assert labels == ["99.9th percentile (us)", "12.5th percentile (us)"]
+    report = json.loads(Path("report.json").read_text())
+    assert list(report["result"]["latency stats"])[3:] == ["99.9th percentile", "12.5th percentile"]
+    assert report["furiosa_sim"]["latency_p12.5_us"] <= report["furiosa_sim"]["latency_p99.9_us"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "answer"),
+    [
+        ("p99<2ms", 0, f"holds, it is {LATENCY_US:,.2f} us"),
+        ("p99.9 <= 17us", 1, f"DOES NOT HOLD, it is {LATENCY_US:,.2f} us"),
+        ("mean>=0.00001s", 0, f"holds, it is {LATENCY_US:,.2f} us"),
+        ("max>1e6ns", 1, f"DOES NOT HOLD, it is {LATENCY_US:,.2f} us"),
+        ("npu<10us", 0, f"holds, it is {NPU_US:,.2f} us"),
+        ("qps>500", 0, f"holds, it is {1e6 / LATENCY_US:,.2f}/s"),
+        ("qps<1/s", 1, f"DOES NOT HOLD, it is {1e6 / LATENCY_US:,.2f}/s"),
+    ],
+)
+def test_conditions(
+    condition: str, status: int, answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "model.enf", "-n", "10", "--assert", "min>0us", "--assert", condition) == status
+    out, err = capsys.readouterr()
+    assert out.startswith("=" * 70)
+    assert err.splitlines()[-2:] == [
+        f"assert min>0us: holds, it is {LATENCY_US:,.2f} us",
+        f"assert {condition}: {answer}",
+    ]
+
+
+def test_comparison(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "model.enf", "-n", "10", "-o", "old.json") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "model.enf", "-n", "10", "-w", "2", "-t", "2", "--compare", "old.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines[lines.index("") + 10 :] if line.strip()}
+    assert rows["old"] == ["new", "change"]
+    assert rows["npu_us"][0] == rows["npu_us"][1]
+    assert rows["npu_us"][2] == "same"
+    assert rows["queries_per_second"][2].startswith("+")
+    # A report of a real device, as the SDK writes it.
+    old = json.loads(Path("old.json").read_text())
+    del old["furiosa_sim"]
+    old["result"]["latency stats"]["99th percentile"] = "36 us"
+    Path("old.json").write_text(json.dumps(old))
+    assert run(monkeypatch, "model.enf", "-n", "10", "--compare", "old.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert next(line.split() for line in lines if "p99_us" in line) == [
+        "latency_p99_us", "36.000", f"{LATENCY_US:.3f}", f"{LATENCY_US / 36 - 1:+.1%}"
+    ]  # fmt: skip
 
 
 def test_duration_is_modelled_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "model.enf", "--duration", "0.001") == 0
     queries = int(capsys.readouterr().out.splitlines()[2].split()[0])
-    assert queries == 1620
+    assert queries == math.ceil(1000 / LATENCY_US)
 
 
 def test_trace(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "model.enf", "-T", "trace.json", "-n", "20") == 0
-    assert capsys.readouterr().err == NOTE + "note: the trace shows 16 of 20 queries\n"
+    assert capsys.readouterr().err == NOTE + BOTTLENECK + "note: the trace shows 16 of 20 queries\n"
     names = [event["name"] for event in json.loads(Path("trace.json").read_text())]
     assert names.count("Inference") == 32
     assert names.count("LowLevelTable") == 16
 
 
-def test_verbose_measures_the_simulator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_execution_measures_the_simulator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FURIOSA_SIM_KERNELS", "reference")
-    assert run(monkeypatch, "model.enf", "-v") == 0
-    note, speed = capsys.readouterr().err.splitlines()
-    assert note + "\n" == NOTE
-    assert speed.startswith("note: the simulator itself takes ")
-    assert speed.endswith(" us a query on this computer (measured; kernels: reference)")
+    assert run(monkeypatch, "model.enf", "-n", "3", "--execute", "-o", "report.json") == 0
+    note, bottleneck, speed = capsys.readouterr().err.splitlines()
+    assert (note + "\n", bottleneck + "\n") == (NOTE, BOTTLENECK)
+    assert speed.startswith("note: the simulator itself executed 3 queries here, ")
+    assert speed.endswith(" us a query (measured; kernels: reference)")
+    simulator = json.loads(Path("report.json").read_text())["furiosa_sim"]["simulator"]
+    assert (simulator["kernels"], simulator["queries"]) == ("reference", 3)
+
+
+def test_measured_host_steps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "model.enf", "--host", "measured", "-o", "report.json") == 0
+    assert "with host steps as measured on this computer" in capsys.readouterr().err
+    ours = json.loads(Path("report.json").read_text())["furiosa_sim"]
+    assert ours["host"] == "measured"
+    assert ours["npu_us"] == pytest.approx(NPU_US, abs=0.001)
 
 
 def test_model_without_npu_part(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +227,7 @@ def test_model_without_npu_part(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert run(monkeypatch, "cpu.enf", "-n", "3") == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[2] == "3 queries executed with batch size 1"
-    assert err == "note: the model has no NPU part: the figures are measured time of this computer's CPU\n"
+    assert "no NPU part, and host steps on a reference host" in err
 
 
 def test_mistakes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,6 +255,17 @@ def test_mistakes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
         (["model.enf", "-o", "no/report.json"], 2, "`no/report.json`"),
         (["model.enf", "-o", "."], 2, "`.`"),
         (["model.enf", "-T", "no/trace.json"], 2, "`no/trace.json`"),
+        (["model.enf", "--warm-up", "-1"], 2, "warm-up"),
+        (["model.enf", "--host", "mine"], 2, "--host"),
+        (["model.enf", "--percentile", "0"], 2, "`0` is no percentile"),
+        (["model.enf", "--percentile", "1/0"], 2, "`1/0` is no percentile"),
+        (["model.enf", "--percentile", "101"], 2, "`101` is no percentile"),
+        (["model.enf", "--assert", "p99"], 2, "`p99` is no condition"),
+        (["model.enf", "--assert", "p99<2"], 2, "unit of time"),
+        (["model.enf", "--assert", "p999<2ms"], 2, "`999` is no percentile"),
+        (["model.enf", "--assert", "speed<2ms"], 2, "no figure: `speed`"),
+        (["model.enf", "--compare", "absent.json"], 2, "`absent.json`"),
+        (["model.enf", "--compare", "list.yaml"], 2, "no report of furiosa-bench"),
         (["model.enf", "-d", "warboy"], 2, "warboy"),
         (["model.enf", "-d", "npu7pe0"], 3, "npu7pe0"),
         (["model.enf", "-d", "npu0pe0"], 2, "warboy-2pe"),
@@ -184,7 +291,7 @@ def test_a_failed_run_leaves_the_old_files(monkeypatch: pytest.MonkeyPatch) -> N
 def test_as_a_program() -> None:
     command = [sys.executable, "-m", "furiosa.cli.bench"]
     done = subprocess.run([*command, "./model.enf", "-n", "1000"], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == (LATENCY_REPORT, NOTE)
+    assert (done.stdout, done.stderr) == (LATENCY_REPORT, NOTE + BOTTLENECK)
     version = subprocess.run([*command, "-V"], capture_output=True, text=True, check=True).stdout
     assert version.splitlines()[0] == f"furiosa-bench {version_info()}"
     help_text = subprocess.run([*command, "-h"], capture_output=True, text=True, check=True).stdout

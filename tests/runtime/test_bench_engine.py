@@ -3,86 +3,208 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runtime.tiny_models import cpu_model, npu_model
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.runtime.tiny_models import cpu_model, mixed_model, npu_model
 
 from furiosa.isa import enf
+from furiosa.isa.errors import OptionError
 from furiosa.runtime.bench import BenchConfig, BenchRunner
-from furiosa.runtime.virtual import Host, Stage, simulate
+from furiosa.runtime.latencies import Latencies
+from furiosa.runtime.virtual import Host, Resource, Run, Work, simulate
 
-STAGE = Stage(send=30, execute=100, receive=20)
+HOST, SEND, EXECUTE, RECEIVE = Resource
+STAGE = [Work(SEND, 30), Work(EXECUTE, 100), Work(RECEIVE, 20)]
 
 
-def test_one_query_at_a_time_takes_the_sum_of_its_stages() -> None:
-    run = simulate([STAGE, STAGE], Host(in_flight=1, io_threads=1, npus=1), 5, 0)
-    assert run.latencies == (300,) * 5
-    assert run.total == 1500
+def host(in_flight: int = 1, threads: int = 8, io_threads: int = 1, npus: int = 1) -> Host:
+    return Host(in_flight, threads, io_threads, npus)
+
+
+def test_one_query_at_a_time_takes_the_sum_of_its_works() -> None:
+    run = simulate([Work(HOST, 7), *STAGE, *STAGE, Work(HOST, 3)], host(), 5)
+    assert run.latencies == {310: 5}
+    assert run.total == 1550
+    assert run.busy == {HOST: 50, SEND: 300, EXECUTE: 1000, RECEIVE: 200}
+    assert run.io_busy == 500
 
 
 def test_the_npu_bounds_throughput() -> None:
-    run = simulate([STAGE], Host(in_flight=4, io_threads=2, npus=1), 100, 0)
+    run = simulate(STAGE, host(4, io_threads=2), 100)
     assert run.total == 30 + 100 * 100 + 20
-    twice = simulate([STAGE], Host(in_flight=4, io_threads=2, npus=2), 100, 0)
+    twice = simulate(STAGE, host(4, io_threads=2, npus=2), 100)
     assert run.total / 2 < twice.total < run.total * 0.6
 
 
 def test_io_threads_bound_throughput() -> None:
-    slow = Stage(send=200, execute=10, receive=200)
-    one = simulate([slow], Host(in_flight=8, io_threads=1, npus=1), 100, 0)
-    two = simulate([slow], Host(in_flight=8, io_threads=2, npus=1), 100, 0)
+    slow = [Work(SEND, 200), Work(EXECUTE, 10), Work(RECEIVE, 200)]
+    one = simulate(slow, host(8), 100)
+    two = simulate(slow, host(8, io_threads=2), 100)
     assert one.total >= 100 * 400
     assert two.total < one.total * 0.6
 
 
+def test_host_threads_bound_throughput() -> None:
+    work = [Work(HOST, 100), Work(EXECUTE, 10)]
+    totals = [simulate(work, host(8, threads), 80).total for threads in (1, 2, 4)]
+    assert totals == [8010, 4020, 2040]  # those that end together wait for the NPU
+
+
+def test_a_transfer_starts_on_its_thread_before_it_takes_the_link() -> None:
+    # Both threads start at once; the second waits for the link.
+    assert simulate([Work(SEND, 10, start=5)], host(2, io_threads=2), 2).latencies == {15: 1, 25: 1}
+    assert simulate([Work(SEND, 10, start=5)], host(2, io_threads=1), 2).latencies == {15: 1, 30: 1}
+
+
 def test_both_minima_are_met() -> None:
-    host = Host(in_flight=2, io_threads=1, npus=1)
-    assert len(simulate([STAGE], host, 1, 0).latencies) == 1
-    run = simulate([STAGE], host, 3, 10_000)
+    assert simulate(STAGE, host(2), 1).latencies == {150: 1}
+    run = simulate(STAGE, host(2), 3, 10_000)
     assert run.total >= 10_000
-    assert len(run.latencies) > 3
-    assert run == simulate([STAGE], host, 3, 10_000)
+    assert sum(run.latencies.values()) > 3
+    assert run == simulate(STAGE, host(2), 3, 10_000)
 
 
-def test_more_workers_are_never_slower() -> None:
-    totals = [simulate([STAGE], Host(n, 1, 1), 50, 0).total for n in (1, 2, 4, 8)]
+def test_no_duration_is_reached_by_nothing() -> None:
+    assert simulate([], host(), 5).latencies == {0: 5}
+    with pytest.raises(OptionError, match="no time"):
+        simulate([], host(), 1, 100)
+
+
+def test_more_in_flight_is_never_slower() -> None:
+    totals = [simulate(STAGE, host(n), 50).total for n in (1, 2, 4, 8)]
     assert totals == sorted(totals, reverse=True)
+
+
+def test_the_warm_up_does_not_count() -> None:
+    cold, warm = (simulate(STAGE, host(4, io_threads=2), 1000, warm_up=warm_up) for warm_up in (0, 50))
+    assert len(cold.latencies) > len(warm.latencies)
+    assert sum(warm.latencies.values()) == 1000
+    assert warm.total == 100 * 1000 + 20 - 100 + 80  # the pipeline is full when it begins, and drains at its end
+    assert all(busy <= warm.total for busy in warm.busy.values())
+
+
+def plainly(works: list[Work], who: Host, queries: int, duration: int) -> Run:
+    """The same rules without any short cut."""
+    threads, io, npus, link = [0] * who.threads, [0] * who.io_threads, [0] * who.npus, {SEND: 0, RECEIVE: 0}
+    events = [(0, i, 0, 0) for i in range(who.in_flight if duration else min(who.in_flight, queries))]
+    issued = tie = len(events)
+    latencies: Counter[int] = Counter()
+    busy: Counter[Resource] = Counter()
+    now = io_busy = 0
+    while events:
+        now, _, began, step = heapq.heappop(events)
+        if step == len(works):
+            latencies[now - began] += 1
+            if issued < queries or now < duration:
+                heapq.heappush(events, (now, tie, now, 0))
+                issued, tie = issued + 1, tie + 1
+            continue
+        resource, cycles, start = works[step]
+        busy[resource] += cycles
+        if resource in link:
+            io_busy += start + cycles
+            end = max(max(now, heapq.heappop(io)) + start, link[resource]) + cycles
+            heapq.heappush(io, end)
+            link[resource] = end
+        else:
+            pool = threads if resource is HOST else npus
+            end = max(now, heapq.heappop(pool)) + cycles
+            heapq.heappush(pool, end)
+        heapq.heappush(events, (end, tie, began, step + 1))
+        tie += 1
+    return Run(dict(sorted(latencies.items())), now, busy, io_busy)
+
+
+WORK = st.builds(lambda resource, cycles, start: Work(resource, cycles, start if resource in (SEND, RECEIVE) else 0),
+                 st.sampled_from(Resource), st.integers(1, 60), st.integers(0, 9))  # fmt: skip
+HOSTS = st.builds(Host, st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2))
+
+
+@given(st.lists(WORK, min_size=1, max_size=6), HOSTS, st.integers(1, 400), st.integers(0, 9000))
+def test_whole_periods_are_left_out_without_a_difference(
+    works: list[Work], who: Host, queries: int, duration: int
+) -> None:
+    assert simulate(works, who, queries, duration) == plainly(works, who, queries, duration)
+
+
+def test_as_many_queries_as_one_likes() -> None:
+    few, many = (simulate(STAGE, host(5, io_threads=2), count) for count in (10_000, 10**12))
+    assert sum(many.latencies.values()) == 10**12
+    assert many.total == few.total + (10**12 - 10_000) * 100
+    assert many.busy[EXECUTE] == 10**12 * 100
+
+
+def test_percentiles_are_observed() -> None:
+    latencies = Latencies(((1.5, 2), (2.0, 7), (9.0, 1)))
+    assert len(latencies) == 10
+    found = {text: latencies.percentile(Fraction(text)) for text in ("10", "20", "50", "89.9", "90", "100")}
+    assert found == {"10": 1.5, "20": 2.0, "50": 2.0, "89.9": 2.0, "90": 9.0, "100": 9.0}
+    assert latencies.mean == pytest.approx(2.6)
 
 
 def result_of(path: Path, workload: Any = "L", **options: Any) -> Any:
     return asyncio.run(BenchRunner(BenchConfig(path, **options), workload).run())
 
 
-def test_modelled_figures_are_deterministic(tmp_path: Path) -> None:
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
     path = tmp_path / "model.enf"
     path.write_bytes(enf.dump(npu_model()))
+    return path
+
+
+def test_figures_are_deterministic(path: Path) -> None:
     one = result_of(path, queries=100)
-    assert one == result_of(path, queries=100)
-    assert one.clock == "device"
-    assert one.latencies[0] == one.latencies[-1] == one.mean
-    assert one.total == pytest.approx(100 * one.mean)
-    fast = result_of(path, "T", queries=100, workers=2)
+    again = result_of(path, queries=100)
+    assert (one.latencies, one.usage, one.query, one.total) == (again.latencies, again.usage, again.query, again.total)
+    assert one.latencies.least == one.latencies.most == pytest.approx(one.latencies.mean)
+    assert one.total == pytest.approx(100 * one.latencies.mean)
+    assert sum(part.us for part in one.query) == pytest.approx(one.latencies.mean)
+    assert [part.name for part in one.query] == [
+        "Quantize", "Lower", "Send", "Execute", "Receive", "Unlower", "Dequantize"
+    ]  # fmt: skip
+    fast = result_of(path, "T", queries=100, workers=2, io_threads=2)
     assert fast.queries_per_second > one.queries_per_second
-    assert fast.mean > one.mean
-    assert one.left_out == ("Quantize", "Lower", "Unlower", "Dequantize")
+    assert fast.latencies.mean > one.latencies.mean
 
 
-def test_a_model_without_npu_part_is_measured(tmp_path: Path) -> None:
-    path = tmp_path / "cpu.enf"
-    path.write_bytes(enf.dump(cpu_model()))
-    result = result_of(path, queries=7, workers=2)
-    assert result.clock == "host"
-    assert len(result.latencies) == 7
-    assert result.total > 0
+def test_every_resource_can_be_the_bottleneck(path: Path) -> None:
+    assert result_of(path, queries=100).bottleneck == "workers"
+    assert result_of(path, queries=1000, workers=8, io_threads=1).bottleneck == "I/O threads"
+    for result in (result_of(path, queries=1000, workers=30, io_threads=20), result_of(path)):
+        assert all(0 <= usage.share <= 1 for usage in result.usage)
 
 
-def test_errors_are_runtime_errors(tmp_path: Path) -> None:
-    path = tmp_path / "model.enf"
-    path.write_bytes(enf.dump(npu_model()))
+def test_models_with_and_without_cpu_clusters(tmp_path: Path) -> None:
+    for name, model in (("cpu", cpu_model()), ("mixed", mixed_model())):
+        file = tmp_path / f"{name}.enf"
+        file.write_bytes(enf.dump(model))
+        result = result_of(file, queries=7, workers=2)
+        assert len(result.latencies) == 7
+        assert {part.name for part in result.query} >= {"CpuCluster"}
+        assert result.npu_us == sum(part.us for part in result.query if part.name == "Execute")
+        measured = result_of(file, queries=7, host="measured")
+        assert [part.name for part in measured.query] == [part.name for part in result.query]
+        assert measured.npu_us == result.npu_us
+
+
+def test_execution_is_measured_apart(path: Path) -> None:
+    result = result_of(path, queries=20, workers=2, execute=True)
+    assert (result.speed.queries, result.speed.query_us > 0) == (20, True)
+    assert result.latencies == result_of(path, queries=20, workers=2).latencies
+
+
+def test_errors_are_runtime_errors(path: Path, tmp_path: Path) -> None:
     for options in ({"queries": 0}, {"workers": 0}, {"io_threads": 0}, {"batch_size": 3}, {"duration": -1.0},
-                    {"devices": "npu9pe0"}, {"trace_output": tmp_path / "no" / "trace.json"}):  # fmt: skip
+                    {"warm_up": -1}, {"queries": 10**13}, {"duration": float("inf")}, {"devices": "npu9pe0"},
+                    {"trace_output": tmp_path / "no" / "trace.json"}):  # fmt: skip
         with pytest.raises(RuntimeError):
             result_of(path, **options)
     with pytest.raises(RuntimeError):

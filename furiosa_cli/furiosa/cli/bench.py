@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from furiosa.cli.bench_report import numbers, text
+from furiosa.cli.bench_report.checks import condition, percentile
 from furiosa.cli.errors import emit, run
+from furiosa.isa.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from furiosa.runtime.bench import BenchResult, Workload
+    from furiosa.runtime.bench import Workload
 
-_RULE = "=" * 70
-_SENTENCES: dict[Workload, str] = {
-    "L": "This benchmark was executed with latency-workload which prioritizes latency of individual queries over "
-    "throughput.",
-    "T": "This benchmark was executed with throughput-workload which prioritizes throughput over latency of individual "
-    "queries.",
-}
-_MODES: dict[Workload, str] = {"L": "Latency", "T": "Throughput"}
 _WORKLOADS: dict[str, Workload] = {"L": "L", "T": "T", "latency": "L", "throughput": "T"}
-# The last label repeats the one before it although it is the 99.9th: scripts parse the report as the SDK prints it.
-_PERCENTILES = ((500, "50th percentile"), (950, "95th percentile"), (990, "99th percentile"), (999, "99th percentile"))
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -64,25 +55,43 @@ Examples:
     "--workload", type=click.Choice(tuple(_WORKLOADS)), default="L", show_default=True,
     help="Latency-oriented or throughput-oriented; the latter keeps two queries a worker in flight.",
 )  # fmt: skip
-@click.option("-v", "--verbose", is_flag=True, help="Also measure the simulator itself.")
+@click.option("--warm-up", type=int, default=0, show_default=True, metavar="NUMBER", help="Queries that do not count.")
+@click.option(
+    "--percentile", "percentiles", multiple=True, metavar="PERCENT",
+    help="Report this percentile in place of the usual ones; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--host", type=click.Choice(("reference", "measured")), default="reference", show_default=True,
+    help="What steps on the CPU cost: on a reference host, or as measured on this computer.",
+)  # fmt: skip
+@click.option("--execute", is_flag=True, help="Also execute all queries, and measure the simulator itself.")
+@click.option(
+    "--assert", "conditions", multiple=True, metavar="CONDITION",
+    help="Exit with status 1 unless it holds: `p99<2ms`, `qps>500`; may be repeated.",
+)  # fmt: skip
+@click.option("--compare", type=click.Path(path_type=Path), help="Print the difference to the JSON report of a run.")
+@click.option("-v", "--verbose", is_flag=True, help="Also print what was busy, and where the time goes.")
 @click.option(
     "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
 def bench(
     model_path: str, batch: int | None, output: Path | None, compiler_config: Path | None, devices: str | None,
     io_threads: int, duration: float, queries: int, trace_output: Path | None, workers: int, workload: str,
-    verbose: bool,
-) -> None:  # fmt: skip
+    warm_up: int, percentiles: tuple[str, ...], host: Any, execute: bool, conditions: tuple[str, ...],
+    compare: Path | None, verbose: bool,
+) -> int:  # fmt: skip
     """Run a model (ONNX or ENF) and report latency and throughput.
 
-    The figures are modelled device time, equal on every computer and in every run: NPU execution and the transfers of
-    its inputs and outputs over the host link. Work of the host's CPU is not in them.
+    The figures are modelled time, equal on every computer and in every run: a simulation of queries, host threads,
+    I/O threads, the host link and NPUs.
     """
     from furiosa.isa.files import check_outputs, save
     from furiosa.runtime.bench import BenchConfig, run_bench
 
     check_outputs(Path(model_path), [output, trace_output])
-    kind = _WORKLOADS[workload]
+    wanted = [condition(each) for each in conditions]
+    chosen = [percentile(each) for each in percentiles]
+    before = numbers.read(compare) if compare is not None else None
     config = BenchConfig(
         model_path=model_path,
         trace_output=trace_output,
@@ -93,14 +102,21 @@ def bench(
         workers=workers,
         queries=queries,
         duration=duration,
-        measure_simulator=verbose,
+        warm_up=warm_up,
+        host=host,
+        execute=execute,
     )
-    result = run_bench(config, kind)
+    result = run_bench(config, _WORKLOADS[workload])
     if output is not None:
-        save(output, json.dumps(_report(model_path, result, kind), indent=4) + "\n")
-    emit(_text(result, kind))
-    for note in _notes(result):
+        save(output, json.dumps(numbers.report(model_path, result, chosen), indent=4) + "\n")
+    emit(text.report(result, chosen))
+    if before is not None:
+        emit("\n" + numbers.comparison(before, numbers.figures(result, chosen)))
+    for note in text.notes(result):
         print(note, file=sys.stderr)
+    for each in wanted:
+        print(each.answer(result), file=sys.stderr)
+    return ExitStatus.OK if all(each.holds(result) for each in wanted) else ExitStatus.NO
 
 
 def main() -> int:
@@ -114,74 +130,6 @@ def _config(path: Path | None) -> dict[str, Any] | None:
     from furiosa.compiler.config import read_config
 
     return read_config(path)
-
-
-def _text(result: BenchResult, workload: Workload) -> str:
-    """The report as the SDK prints it."""
-    rows = [("Min latency", result.latencies[0]), ("Max latency", result.latencies[-1]), ("Mean latency", result.mean)]
-    rows += [(label, result.percentile(per_mille)) for per_mille, label in _PERCENTILES]
-    return "\n".join(
-        [
-            _RULE,
-            _SENTENCES[workload],
-            f"{len(result.latencies)} queries executed with batch size {result.batch_size}",
-            "Latency stats are as follows",
-            f"QPS(Throughput): {result.queries_per_second:.2f}/s",
-            "",
-            "Per-query latency:",
-            *(f"{label + ' (us)':20}: {_us(value)}" for label, value in rows),
-        ]
-    )
-
-
-def _report(path: str, result: BenchResult, workload: Workload) -> dict[str, Any]:
-    """The report that ``-o`` writes, keys in the SDK's order."""
-    from furiosa.isa.version import built, version_info
-
-    version = version_info()
-    return {
-        "model_data": {"path": path, "md5": f"{hashlib.md5(Path(path).read_bytes()).hexdigest()}  {path}"},
-        "compiler_version": f"{version.version}-{version.stage} (rev: {version.hash[:9]} built_at: {built()})",
-        "hal_version": f"Version: {version.version}",
-        "git_revision": version.hash[:7],
-        "result": {
-            "mode": _MODES[workload],
-            "total run time": f"{_us(result.total)} us",
-            "total num queries": len(result.latencies),
-            "batch size": result.batch_size,
-            "qps": f"{result.queries_per_second:.2f}/s",
-            "latency stats": {
-                "min": f"{_us(result.latencies[0])} us",
-                "max": f"{_us(result.latencies[-1])} us",
-                "mean": f"{_us(result.mean)} us",
-                "50th percentile": f"{_us(result.percentile(500))} us",
-                "95th percentile": f"{_us(result.percentile(950))} us",
-                "99th percentile": f"{_us(result.percentile(990))} us",
-                "99.9th percentile": f"{_us(result.percentile(999))} us",
-            },
-        },
-    }
-
-
-def _notes(result: BenchResult) -> list[str]:
-    """What a reader of the figures has to know; for stderr."""
-    if result.clock == "device":
-        left_out = f"; host steps are not in it: {', '.join(result.left_out)}" if result.left_out else ""
-        notes = [f"note: the figures are modelled device time (NPU execution and host link){left_out}"]
-    else:
-        notes = ["note: the model has no NPU part: the figures are measured time of this computer's CPU"]
-    if 0 < result.traced < len(result.latencies):
-        notes.append(f"note: the trace shows {result.traced} of {len(result.latencies)} queries")
-    if result.speed is not None:
-        notes.append(
-            f"note: the simulator itself takes {_us(result.speed.seconds * 1e6)} us a query on this computer "
-            f"(measured; kernels: {result.speed.kernels})"
-        )
-    return notes
-
-
-def _us(microseconds: float) -> int:
-    return math.floor(microseconds + 0.5)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from furiosa.isa.errors import OptionError
 
@@ -51,14 +52,19 @@ class Target:
         return cycles * 1e6 / self.clock_hz
 
 
-@cache
-def _table() -> dict[str, dict[str, int]]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file of constants."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
 
-    return tomllib.loads(_FILE.read_text())
+    return tomllib.loads(path.read_text())
+
+
+@cache
+def _table() -> dict[str, dict[str, int]]:
+    return read_toml(_FILE)
 
 
 def names() -> tuple[str, ...]:

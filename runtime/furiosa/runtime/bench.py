@@ -1,4 +1,4 @@
-"""Benchmarks of a model: modelled device time, or measured time when a model has no NPU part."""
+"""Benchmarks of a model on modelled devices: a discrete-event simulation, equal on every computer and in every run."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from math import fsum
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, Step, Unlower
 from furiosa.isa.errors import OptionError
 from furiosa.isa.files import check_writable, save
+from furiosa.isa.host import reference_host
 from furiosa.runtime import logs
 from furiosa.runtime.engine import Engine
 from furiosa.runtime.failures import runtime_errors
 from furiosa.runtime.interface import Model
+from furiosa.runtime.latencies import BenchResult, HostClock, Latencies, Part, Speed, Usage
 from furiosa.runtime.profiler import chrome
 from furiosa.runtime.profiler.recorder import Recorder, activate, deactivate
 from furiosa.runtime.profiler.recording import Recording
+from furiosa.runtime.query import Stay, stays, works
 from furiosa.runtime.sync import open_engine
-from furiosa.runtime.virtual import MOST_QUERIES, Host, Stage, simulate
+from furiosa.runtime.virtual import MOST_QUERIES, Host, Resource, Run, simulate
 
 Array = NDArray[Any]
 Workload: TypeAlias = Literal["L", "T"]
@@ -37,13 +39,19 @@ Workload: TypeAlias = Literal["L", "T"]
 # With the throughput workload a worker sends its next query while the one before executes.
 _QUERIES_A_WORKER = {"L": 1, "T": 2}
 _MOST_TRACED = 16
-_SPEED_RUNS = 3
+_MEASURED_RUNS = 11
 _SEED = 0
+_MOST = 10**12
+_LONGEST = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class BenchConfig:
-    """What to run: a run ends when both ``queries`` and ``duration`` (seconds) are reached."""
+    """What to run: a run ends when both ``queries`` and ``duration`` (seconds) are reached, ``warm_up`` not counted.
+
+    ``host`` says what steps on the CPU cost: those of the reference host, or what they take on this computer.
+    ``execute`` executes all queries for real as well, and measures that.
+    """
 
     model_path: str | Path
     trace_output: str | Path | None = None
@@ -54,44 +62,9 @@ class BenchConfig:
     workers: int = 1
     queries: int = 1
     duration: float = 0.0
-    measure_simulator: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast the simulator itself is here: measured seconds of one query, host steps included."""
-
-    kernels: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class BenchResult:
-    """The figures of one run: latencies in us in ascending order, and the time of the whole run in us.
-
-    ``clock`` says whose time it is: ``device`` (modelled) or ``host`` (measured). ``left_out`` names the host steps
-    that a modelled figure does not contain; ``traced`` is the number of queries in the trace.
-    """
-
-    batch_size: int
-    clock: Literal["device", "host"]
-    latencies: tuple[float, ...] = field(repr=False)
-    total: float
-    left_out: tuple[str, ...]
-    traced: int
-    speed: Speed | None
-
-    @property
-    def queries_per_second(self) -> float:
-        return len(self.latencies) * 1e6 / self.total if self.total else 0.0
-
-    @property
-    def mean(self) -> float:
-        return fsum(self.latencies) / len(self.latencies)
-
-    def percentile(self, per_mille: int) -> float:
-        """The latency that ``per_mille`` of 1000 queries stay below: an observed one, never interpolated."""
-        return self.latencies[min(len(self.latencies) * per_mille // 1000, len(self.latencies) - 1)]
+    warm_up: int = 0
+    host: HostClock = "reference"
+    execute: bool = False
 
 
 class BenchRunner:
@@ -121,54 +94,94 @@ def run_bench(config: BenchConfig, workload: Workload = "L") -> BenchResult:
             inputs = random_inputs(engine.model)
             for _ in range(traced):
                 engine.run(inputs)
-        if not any(isinstance(step, RunNpu) for step in engine.enf.steps):
-            return _measured(config, engine, inputs, traced)
-        speed = _speed(engine, inputs) if config.measure_simulator else None
-        return _modelled(config, workload, engine, traced, speed)
+        steps = _steps(engine, _measured_steps(engine, inputs) if config.host == "measured" else None)
+        speed = _execute(config, engine, inputs) if config.execute else None
+        return _result(config, workload, engine, steps, traced, speed)
 
 
-def _modelled(config: BenchConfig, workload: Workload, engine: Engine, traced: int, speed: Speed | None) -> BenchResult:
-    """The run on the modelled clock: NPU executions and the transfers of their inputs and outputs."""
-    programs = engine.executables[0].modelled
-    stages = [
-        Stage(
-            send=program.link_cycles(program.input_bytes),
-            execute=program.timeline.cycles,
-            receive=program.link_cycles(program.output_bytes),
-        )
-        for program in (programs[step.program] for step in engine.enf.steps if isinstance(step, RunNpu))
-    ]
-    target = programs[0].target
-    host = Host(config.workers * _QUERIES_A_WORKER[workload], config.io_threads, len(engine.executables))
-    run = simulate(stages, host, config.queries, round(config.duration * target.clock_hz))
+def _steps(engine: Engine, measured: Mapping[int, int] | None) -> list[Stay]:
+    target = engine.devices.npus[0].target
+    return stays(engine.enf, engine.executables[0].modelled, target, reference_host(), measured)
+
+
+def _result(
+    config: BenchConfig, workload: Workload, engine: Engine, steps: Sequence[Stay], traced: int, speed: Speed | None
+) -> BenchResult:
+    """The run on the virtual clock."""
+    target = engine.devices.npus[0].target
+    host = Host(
+        in_flight=config.workers * _QUERIES_A_WORKER[workload],
+        threads=reference_host().threads,
+        io_threads=config.io_threads,
+        npus=len(engine.executables),
+    )
+    run = simulate(works(steps), host, config.queries, round(config.duration * target.clock_hz), config.warm_up)
+    microseconds = target.microseconds
     return BenchResult(
         batch_size=engine.enf.batch_size,
-        clock="device",
-        latencies=tuple(target.microseconds(latency) for latency in sorted(run.latencies)),
-        total=target.microseconds(run.total),
-        left_out=_host_steps(engine.enf),
+        target=target.name,
+        devices=tuple(npu.name for npu in engine.devices.npus),
+        workload=workload,
+        workers=config.workers,
+        io_threads=config.io_threads,
+        warm_up=config.warm_up,
+        host=config.host,
+        latencies=Latencies(
+            tuple((microseconds(latency), count) for latency, count in run.latencies.items()),
+        ),
+        total=microseconds(run.total),
+        usage=_usage(run, host),
+        query=tuple(Part(step.name, microseconds(step.work.start + step.work.cycles)) for step in steps),
+        programs=tuple(engine.executables[0].modelled),
         traced=traced,
         speed=speed,
     )
 
 
-def _measured(config: BenchConfig, engine: Engine, inputs: Sequence[Array], traced: int) -> BenchResult:
-    """The run on the wall clock: each worker is a thread that runs queries one after the other."""
-    latencies: list[float] = []
+def _usage(run: Run, host: Host) -> tuple[Usage, ...]:
+    """How busy everything was that takes part."""
+    rows = [
+        ("NPU", host.npus, run.busy.get(Resource.EXECUTE, 0)),
+        ("host threads", host.threads, run.busy.get(Resource.HOST, 0)),
+        ("I/O threads", host.io_threads, run.io_busy),
+        ("link to the device", 1, run.busy.get(Resource.SEND, 0)),
+        ("link from the device", 1, run.busy.get(Resource.RECEIVE, 0)),
+    ]
+    return tuple(Usage(name, number, busy / (number * run.total) if run.total else 0.0) for name, number, busy in rows)
+
+
+def _measured_steps(engine: Engine, inputs: Sequence[Array]) -> dict[int, int]:
+    """What each host step takes on this computer: the median of some runs, in ns by the index of the step."""
+    engine.run(inputs)
+    recorder = Recorder()
+    activate(recorder)
+    try:
+        for _ in range(_MEASURED_RUNS):
+            engine.run(inputs)
+    finally:
+        deactivate(recorder)
+    times: dict[int, list[int]] = {}
+    for span in Recording.of(recorder).spans:
+        if "operator_index" in span.args:
+            times.setdefault(int(span.args["operator_index"]), []).append(span.end - span.start)
+    return {index: round(median(found)) for index, found in times.items()}
+
+
+def _execute(config: BenchConfig, engine: Engine, inputs: Sequence[Array]) -> Speed:
+    """All queries for real, by as many threads as there are workers."""
+    for _ in range(max(1, config.warm_up)):
+        engine.run(inputs)
     tickets = itertools.count()
-    began = time.perf_counter()
 
     def work() -> None:
-        while next(tickets) < config.queries or time.perf_counter() - began < config.duration:
-            start = time.perf_counter()
+        while next(tickets) < config.queries:
             engine.run(inputs)
-            latencies.append((time.perf_counter() - start) * 1e6)
 
+    began = time.perf_counter()
     with ThreadPoolExecutor(config.workers) as pool:
         for worker in [pool.submit(work) for _ in range(config.workers)]:
             worker.result()
-    total = (time.perf_counter() - began) * 1e6
-    return BenchResult(engine.enf.batch_size, "host", tuple(sorted(latencies)), total, (), traced, None)
+    return Speed(engine.executables[0].kernels, config.queries, time.perf_counter() - began)
 
 
 @contextmanager
@@ -213,29 +226,12 @@ def _check(config: BenchConfig) -> None:
     for name, value in (("queries", config.queries), ("workers", config.workers), ("I/O threads", config.io_threads)):
         if value < 1:
             raise OptionError(f"the number of {name} must be at least 1, not {value}")
-    if config.queries > MOST_QUERIES:
-        raise OptionError(f"the number of queries must be at most {MOST_QUERIES}, not {config.queries}")
-    if not 0 <= config.duration < float("inf"):
-        raise OptionError(f"the duration must be a number of seconds of at least 0, not {config.duration}")
+    if config.queries > _MOST:
+        raise OptionError(f"the number of queries must be at most {_MOST}, not {config.queries}")
+    if not 0 <= config.warm_up <= MOST_QUERIES:
+        raise OptionError(f"the warm-up must be 0 to {MOST_QUERIES} queries, not {config.warm_up}")
+    if not 0 <= config.duration <= _LONGEST:
+        raise OptionError(f"the duration must be a number of seconds from 0 to {_LONGEST}, not {config.duration}")
     batch = config.batch_size
     if batch is not None and (batch < 1 or batch & (batch - 1)):
         raise OptionError(f"the batch size must be a power of two, not {batch}", hint="use 1, 2, 4, 8 ...")
-
-
-def _speed(engine: Engine, inputs: Sequence[Array]) -> Speed:
-    """The best of a few runs after one to warm up."""
-    engine.run(inputs)
-    seconds = []
-    for _ in range(_SPEED_RUNS):
-        start = time.perf_counter()
-        engine.run(inputs)
-        seconds.append(time.perf_counter() - start)
-    return Speed(engine.executables[0].kernels, min(seconds))
-
-
-def _host_steps(enf: Enf) -> tuple[str, ...]:
-    kinds: dict[type[Step], str] = {
-        Quantize: "Quantize", Lower: "Lower", RunCpu: "CPU clusters", Unlower: "Unlower", Dequantize: "Dequantize",
-    }  # fmt: skip
-    present = {type(step) for step in enf.steps}
-    return tuple(name for kind, name in kinds.items() if kind in present)
