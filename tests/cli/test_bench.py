@@ -208,8 +208,8 @@ def test_execution_measures_the_simulator(monkeypatch: pytest.MonkeyPatch, capsy
     assert run(monkeypatch, "model.enf", "-n", "3", "--execute", "-o", "report.json") == 0
     note, bottleneck, speed = capsys.readouterr().err.splitlines()
     assert (note + "\n", bottleneck + "\n") == (NOTE, BOTTLENECK)
-    assert speed.startswith("note: the simulator itself executed 3 queries here, ")
-    assert speed.endswith(" us a query (measured; kernels: reference)")
+    assert speed.startswith("note: the simulator itself takes ")
+    assert speed.endswith(" us a query on this computer (measured over 3; kernels: reference)")
     simulator = json.loads(Path("report.json").read_text())["furiosa_sim"]["simulator"]
     assert (simulator["kernels"], simulator["queries"]) == ("reference", 3)
 

@@ -61,8 +61,8 @@ def notes(result: BenchResult) -> Iterator[str]:
         yield f"note: the trace shows {result.traced} of {len(result.latencies)} queries"
     if result.speed is not None:
         yield (
-            f"note: the simulator itself executed {result.speed.queries} queries here, "
-            f"{whole(result.speed.query_us)} us a query (measured; kernels: {result.speed.kernels})"
+            f"note: the simulator itself takes {whole(result.speed.query_us)} us a query on this computer "
+            f"(measured over {result.speed.queries}; kernels: {result.speed.kernels})"
         )
 
 
