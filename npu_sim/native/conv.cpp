@@ -12,7 +12,8 @@ namespace {
 
 constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache,
 constexpr int64_t kWeightBytes = 256 << 10;  // as do the weights of all blocks when pixels are the outer loop
-constexpr int kTasksPerThread = 3;
+constexpr int64_t kTasksPerThread = 3;  // at most: several balance threads that others hold up,
+constexpr int64_t kTaskWork = 4 << 20;  // but each must be worth it, the more so the more pixels a kernel takes at a time
 
 // A matrix product with one row an image is a convolution along a row of N pixels.
 Convolution merge_images(Convolution inst) {
@@ -62,6 +63,8 @@ class Plan {
   Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
   void run(const Packed& packed, Run& run) const;
   const Convolution& inst() const { return inst_; }
+  // Multiplications.
+  int64_t work() const { return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * weight_bytes(); }
   int64_t weight_bytes() const { return int64_t(inst_.y.shape[3]) * int64_t(offsets_.size()) * elements_; }
 
  private:
@@ -143,7 +146,8 @@ Plan::Cut Plan::cut(int threads) const {
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
   const bool by_rows = blocks < threads || blocks * block_bytes_ <= kWeightBytes;
-  const int64_t tasks = threads == 1 ? 1 : threads * kTasksPerThread;
+  const int64_t each = work() / (threads * format_.pixels * kTaskWork);
+  const int64_t tasks = threads == 1 ? 1 : threads * std::min(std::max<int64_t>(each, 1), kTasksPerThread);
   const int64_t fair = ceil_div(images * height, by_rows ? tasks : 1);
   const int64_t most = std::min(fitting, std::max<int64_t>(fair, ceil_div(24, inst_.y.shape[2])));
   const int64_t even = by_rows ? threads : 1;
@@ -155,9 +159,8 @@ void Plan::run(const Packed& packed, Run& run) const {
   const View& y = inst_.y;
   const int64_t images = y.shape[0], height = y.shape[1], blocks = int64_t(inst_.groups) * blocks_;
   const auto [strips, parts] = cut(run.team.size());
-  const int64_t work = images * height * y.shape[2] * y.shape[3] * int64_t(offsets_.size()) * elements_ / 32;
   run.reserve(size_t(strip_.scratch(int(ceil_div(height, strips)))));
-  run.team.loop(images * strips * parts, work, [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
+  run.team.loop(images * strips * parts, work() / 32, [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
     const uint8_t* strip = nullptr;
     int64_t filled = -1;
     for (int64_t task = begin; task < end; ++task) {
