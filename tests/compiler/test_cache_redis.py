@@ -225,7 +225,7 @@ def _saying(data: bytes, pause: float = 0) -> Callable[[socket.socket], None]:
     [
         (_silent, "no answer within 0.8 s"),
         (_saying(b"$90\r\n" + b"x" * 50, 0.02), "cannot be used: no answer within 0.8 s"),
-        (_saying(b"$99999999999\r\nx"), "it does not speak the Redis protocol"),
+        (_saying(b"$99999999999\r\nx"), "no answer within 0.8 s"),
         (_saying(b"$1999999999\r\nx"), "no answer within 0.8 s"),
         (_saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "it does not speak the Redis protocol"),
         (_saying(bytes(range(256)) * 40), "cannot be used: "),

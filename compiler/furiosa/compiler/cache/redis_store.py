@@ -12,8 +12,10 @@ from itertools import chain
 from typing import TypeVar
 from urllib.parse import unquote
 
+from hiredis import ProtocolError, ReplyError
+
 from furiosa.compiler.cache.entry import HEAD_BYTES, KEY, PIECE_BYTES, Damaged, Facts, facts_of, unpack
-from furiosa.compiler.cache.redis_protocol import Answer, Connection, NoRedis, Refused, parse
+from furiosa.compiler.cache.redis_protocol import Connection, parse
 from furiosa.compiler.cache.store import Kept, Trouble, Unreachable
 from furiosa.isa.env import StoreUrl
 
@@ -52,7 +54,7 @@ class RedisStore:
     def put(self, facts: Facts, parts: Sequence[bytes]) -> None:
         """Keep an entry."""
         life = () if facts.kept_until is None else ("EX", round(facts.kept_until - facts.created))
-        if self._ask(lambda redis: redis.ask("SET", _PREFIX + facts.key, b"".join(parts), *life)) != "OK":
+        if self._ask(lambda redis: redis.ask("SET", _PREFIX + facts.key, b"".join(parts), *life)) != b"OK":
             raise Unreachable(_NOT_REDIS)
 
     def entries(self) -> Iterator[Kept]:
@@ -106,7 +108,7 @@ class RedisStore:
         """What an error means for people."""
         if isinstance(error, Damaged):
             return error
-        if isinstance(error, Refused):
+        if isinstance(error, ReplyError):
             text = self._readable(str(error))
             known = next((value for start, value in _REFUSALS.items() if str(error).startswith(start)), None)
             kind, reason = known or (Trouble, text)
@@ -156,11 +158,11 @@ def _pieces(redis: Connection, name: str, start: int, size: int) -> Iterator[byt
 
 def _scan(redis: Connection) -> Iterator[bytes]:
     """The names of all keys under the prefix; some perhaps twice."""
-    cursor: Answer = b"0"
+    cursor: object = b"0"
     while isinstance(cursor, bytes):
         answer = redis.ask("SCAN", cursor, "MATCH", _PREFIX + "*", "COUNT", 1000)
         if not isinstance(answer, list) or len(answer) != 2 or not isinstance(answer[1], list):
-            raise NoRedis
+            raise ProtocolError
         yield from map(_bytes, answer[1])
         cursor = None if answer[0] == b"0" else answer[0]
 
@@ -171,13 +173,13 @@ def _head(redis: Connection, name: str | bytes, most: int) -> tuple[int, bytes]:
     redis.send("GETRANGE", name, 0, most - 1)
     size, head = redis.answer(), _bytes(redis.answer())
     if not isinstance(size, int):
-        raise NoRedis
+        raise ProtocolError
     return size, head
 
 
-def _bytes(answer: Answer) -> bytes:
+def _bytes(answer: object) -> bytes:
     if not isinstance(answer, bytes):
-        raise NoRedis
+        raise ProtocolError
     return answer
 
 
