@@ -1,4 +1,4 @@
-"""What a place for results has to do, and the choice of the place."""
+"""What a place for results has to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from furiosa.compiler.cache.entry import Facts
-from furiosa.isa.env import StoreUrl
 
 
 class Trouble(Exception):
@@ -42,17 +41,3 @@ class Store(Protocol):
 
     def remove(self, names: Iterable[str]) -> None:
         """Forget entries; those that are gone already do not matter."""
-
-
-def open_store(url: StoreUrl, patience: float) -> Store:
-    """The store at a place; a server gets ``patience`` seconds for each answer. Raises Trouble for an unknown kind."""
-    scheme, separator, _ = url.text.partition("://")
-    if not separator:
-        from furiosa.compiler.cache.folder import Folder
-
-        return Folder(url.text)
-    if scheme in ("redis", "rediss"):
-        from furiosa.compiler.cache.redis_store import RedisStore
-
-        return RedisStore(url, patience)
-    raise Trouble(f"`{scheme}` is no kind of store: name a folder, or a redis:// or rediss:// URL")

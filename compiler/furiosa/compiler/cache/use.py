@@ -6,8 +6,9 @@ import logging
 import time
 
 from furiosa.compiler.cache.entry import Damaged, Facts, pack
+from furiosa.compiler.cache.place import open_store
 from furiosa.compiler.cache.question import Question
-from furiosa.compiler.cache.store import Store, Trouble, Unreachable, open_store
+from furiosa.compiler.cache.store import Store, Trouble, Unreachable
 from furiosa.isa import env
 
 PATIENCE = 0.8
