@@ -155,6 +155,12 @@ def test_the_same_with_asyncio() -> None:
     asyncio.run(main())
 
 
+def test_the_name_of_the_native_module() -> None:
+    from furiosa.device import furiosa_native_device_sync
+
+    assert furiosa_native_device_sync.list_devices is sync.list_devices
+
+
 def test_what_is_not_there_is_named() -> None:
     with pytest.raises(DeviceError, match="no device `3`"):
         sync.get_device(3)

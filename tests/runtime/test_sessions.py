@@ -128,9 +128,11 @@ def test_wrong_inputs() -> None:
         for inputs, kind in wrong:
             with pytest.raises(kind):
                 opened.run(inputs)
-        with pytest.raises(InvalidInput, match=r"^expected \(1, 2, 4, 8\) \(float32\) but got \(2, 4, 8\) \(float32\)"):
+        with pytest.raises(
+            InvalidInput, match=r"^expected \(1, 2, 4, 8\) \(float32\) but got \(2, 4, 8\) \(float32\)$"
+        ):
             opened.run(X[0])
-        with pytest.raises(InvalidInput, match=r"^1 tensors are expected, but 2 tensors are given"):
+        with pytest.raises(InvalidInput, match=r"^1 tensors are expected, but 2 tensors are given$"):
             opened.run([X, X])
         with pytest.raises(TypeError):
             opened.run_with(None, {"x": X})

@@ -77,6 +77,10 @@ def _runtime_folder() -> Path:
     return Path(base) / "furiosa-sim" if base else Path("/tmp") / f"furiosa-sim-{os.getuid()}"
 
 
+def _transport_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache") / "furiosa"
+
+
 def _absent() -> None:
     return None
 
@@ -168,4 +172,8 @@ CACHE_STORE = _define(
 CACHE_LIFETIME = _define(
     "FC_CACHE_LIFETIME", int, lambda: 72 * 3600,
     "seconds for which a compiled model is used again (default: 259200); 0: compile anew; below 0: without end",
+)  # fmt: skip
+TRANSPORT_HOME = _define(
+    "FURIOSA_TRANSPORT_HOME", Path, _transport_home,
+    "folder of downloaded models (default: `$XDG_CACHE_HOME/furiosa`, `~/.cache/furiosa`)",
 )  # fmt: skip

@@ -32,6 +32,12 @@ def version_info() -> FuriosaVersionInfo:
     return FuriosaVersionInfo(VERSION, "release", hashlib.sha256(_record().encode()).hexdigest())
 
 
+def native_version() -> str:
+    """What full version strings say about the engine below: version, short hash and time of building."""
+    info = version_info()
+    return f"{info.version} {info.hash[:9]} {built() or 'unknown'}"
+
+
 @cache
 def built() -> str:
     """When the installed files were put in place, as UTC ``YYYY-MM-DDTHH:MM:SSZ``; empty when not installed."""

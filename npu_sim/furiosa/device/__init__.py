@@ -7,12 +7,14 @@ counters are those of the programs that run on it now.
 from __future__ import annotations
 
 from furiosa.device import cards, files
+from furiosa.device import sync as furiosa_native_device_sync
 from furiosa.device.cards import AsyncDevice as Device
 from furiosa.device.cards import CoreStatus, CoreStatusType, PerformanceCounter
 from furiosa.device.config import Arch, DeviceConfig, DeviceMode
 from furiosa.device.files import CoreRange, CoreRangeType, DeviceFile
 from furiosa.device.sensors import AsyncFetcher as Fetcher
 from furiosa.device.sensors import SensorValue
+from furiosa.isa.version import native_version, version_info
 from furiosa.npu_sim.devices import host
 
 __all__ = [
@@ -30,10 +32,14 @@ __all__ = [
     "SensorValue",
     "find_device_files",
     "find_devices",
+    "furiosa_native_device_sync",
     "get_device",
     "get_device_file",
     "list_devices",
 ]
+
+__version__ = version_info()
+__full_version__ = f"Furiosa SDK Device {__version__} (native {native_version()})"
 
 
 async def list_devices() -> list[Device]:

@@ -6,7 +6,7 @@
 >>> quantized = quantize(model, calibrator.compute_range())          # doctest: +SKIP
 """
 
-from furiosa.isa.version import built, version_info
+from furiosa.isa.version import native_version, version_info
 from furiosa.quantizer.calibration import CalibrationMethod, Calibrator
 from furiosa.quantizer.editor import ModelEditor, TensorType
 from furiosa.quantizer.names import get_output_names, get_pure_input_names
@@ -18,4 +18,4 @@ __all__ = [
 ]  # fmt: skip
 
 __version__ = version_info()
-__full_version__ = f"Furiosa SDK Quantizer {__version__} (built: {built() or 'unknown'})"
+__full_version__ = f"Furiosa SDK Quantizer {__version__} (furiosa_quantizer_impl {native_version()})"

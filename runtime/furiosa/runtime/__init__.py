@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-from furiosa.isa.version import built, version_info
+from furiosa.isa.version import native_version, version_info
 from furiosa.runtime.arguments import Tensor, TensorArray
 from furiosa.runtime.asynchronous import Receiver, Runner, Runtime, Submitter, create_queue, create_runner
 from furiosa.runtime.compilation import ModelSource
@@ -22,11 +22,7 @@ __version__ = version_info()
 
 def full_version() -> str:
     """The version of the runtime and of its engine, as SDK tools parse it."""
-    version, rev = __version__.version, __version__.hash[:9]
-    return (
-        f"Furiosa SDK Runtime {version}-{__version__.stage} (rev: {rev}) "
-        f"(furiosa-rt {version} {rev} {built() or 'unknown'})"
-    )
+    return f"Furiosa SDK Runtime {__version__} (furiosa-rt {native_version()})"
 
 
 __full_version__ = full_version()

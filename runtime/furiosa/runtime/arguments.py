@@ -26,7 +26,7 @@ def input_arrays(model: Model, inputs: TensorArray) -> list[Array]:
     tensors = inputs if type(inputs) is list else _tensors(inputs)
     if len(tensors) != model.input_num:
         raise ValueError(f"{model.input_num} tensors are expected, but {len(tensors)} tensors are given")
-    return [_array(tensor, desc) for tensor, desc in zip(tensors, model.inputs())]
+    return [_array(tensor, desc, model) for tensor, desc in zip(tensors, model.inputs())]
 
 
 def named_arrays(model: Model, inputs: Mapping[str, Tensor]) -> list[Array]:
@@ -39,7 +39,7 @@ def named_arrays(model: Model, inputs: Mapping[str, Tensor]) -> list[Array]:
             raise ValueError(f"the model has no input `{name}`: its inputs are {_list(names)}")
     if missing := [name for name in names if name not in inputs]:
         raise ValueError(f"no tensor is given for the inputs {_list(missing)}")
-    return [_array(inputs[desc.name or ""], desc) for desc in model.inputs()]
+    return [_array(inputs[desc.name or ""], desc, model) for desc in model.inputs()]
 
 
 def output_indices(model: Model, outputs: Sequence[str]) -> list[int]:
@@ -66,14 +66,14 @@ def _tensors(inputs: TensorArray) -> list[Tensor]:
     return list(inputs)
 
 
-def _array(tensor: Any, desc: TensorDesc) -> Any:
+def _array(tensor: Any, desc: TensorDesc, model: Model) -> Any:
     if desc.dtype is DataType.ANY:  # a sequence, an optional ...: ONNX Runtime checks it
         return tensor
     array = np.asarray(tensor)
     dtype = desc.numpy_dtype
     if array.dtype == dtype and array.shape == desc.shape:
         return array
-    name = f" for `{desc.name}`" if desc.name else ""
+    name = f" for `{desc.name}`" if desc.name and model.input_num > 1 else ""
     message = f"expected {desc.shape} ({dtype}) but got {array.shape} ({array.dtype}){name}"
     raise (TypeError if array.dtype != dtype else ValueError)(message)
 

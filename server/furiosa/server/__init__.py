@@ -1,5 +1,6 @@
 """Models as services keep them: named, loaded and unloaded while the program runs."""
 
+from furiosa.isa.version import version_info
 from furiosa.server.model import (
     FuriosaRTModel,
     FuriosaRTModelConfig,
@@ -19,3 +20,5 @@ __all__ = [
     "NPUModel",
     "NPUModelConfig",
 ]
+
+__version__ = version_info()

@@ -33,9 +33,9 @@ class ModelConfig:
     version: str | None = None
     description: str | None = None
     platform: str = "npu"
-    versions: Sequence[str] = ()
-    inputs: Sequence[Any] = ()
-    outputs: Sequence[Any] = ()
+    versions: Sequence[str] = field(default_factory=list)
+    inputs: Sequence[Any] = field(default_factory=list)
+    outputs: Sequence[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

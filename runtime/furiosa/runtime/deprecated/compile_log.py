@@ -14,7 +14,7 @@ from pathlib import Path
 
 from furiosa.isa import env
 from furiosa.isa.enf import Enf
-from furiosa.isa.version import built, version_info
+from furiosa.isa.version import built, native_version, version_info
 from furiosa.npu_sim.kernels import native
 from furiosa.runtime.deprecated.environment import is_compile_log_enabled
 from furiosa.runtime.logs import Formatter
@@ -64,7 +64,7 @@ def fail(path: Path | None) -> None:
         "Information Dump", _RULE,
         f"- Python version: {' '.join(sys.version.split())}",
         f"- furiosa-libnux path: {module.__file__ if module else 'not built'}",
-        f"- furiosa-libnux version: {_version()}",
+        f"- furiosa-libnux version: {native_version()}",
         f"- furiosa-compiler version: {_compiler()}",
         f"- furiosa-runtime version: {version_info()}",
         "",
@@ -78,11 +78,6 @@ def _hints(report: str) -> Iterator[str]:
         if row["device"] == "cpu" and row["reason_code"] != "boundary_layout":
             actual = f" ({row['actual']})" if row["actual"] not in row["reason"] else ""
             yield f"Hint [{index}]: '{row['op']}' cannot be accelerated: {row['reason']}{actual}"
-
-
-def _version() -> str:
-    info = version_info()
-    return f"{info.version} {info.hash[:9]} {built() or 'unknown'}"
 
 
 def _compiler() -> str:

@@ -208,13 +208,3 @@ def legacy_error(error: FuriosaError, option: type[CodedError]) -> FuriosaRuntim
     kinds = _KINDS | {OptionError: option}
     kind = next((kind for reason, kind in kinds.items() if isinstance(cause, reason)), None)
     return runtime_error(error) if kind is None else kind(error.message, where=error.where, hint=error.hint)
-
-
-def is_ok(code: int) -> bool:
-    """Whether a code is that of success."""
-    return code == NativeError.SUCCESS
-
-
-def is_err(code: int) -> bool:
-    """Whether a code is that of an error."""
-    return not is_ok(code)
