@@ -101,6 +101,77 @@ if __name__ == "__main__":
 """).split() == ["True", "0", "0"]
 
 
+def test_a_process_that_is_killed_leaves_nothing_locked_or_torn() -> None:
+    assert (
+        run("""
+import random, signal
+from furiosa.npu_sim.devices import cards, occupants, open_devices, read_counters
+generator = random.Random(0)
+files = {file.name: file for file in cards()[0].files}
+with sync.create_runner(SINGLE, device="npu0pe0") as runner:
+    runner.run(X)
+cycles = read_counters(files["npu0pe0"]).task_cycles
+last = {"npu0pe0": 1, "npu0pe1": 0}
+for round in range(80):
+    ready, started = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(started, b"x")
+        while True:
+            with sync.create_queue(SINGLE, device="warboy(1)*2", worker_num=4) as (submitter, receiver):
+                for number in range(30):
+                    submitter.submit(X, number)
+                for number in range(20):
+                    receiver.recv()
+    os.read(ready, 1)
+    os.close(ready), os.close(started)
+    time.sleep(generator.random() * 0.02)
+    os.kill(child, signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert occupants(cards()) == {}
+    open_devices("npu0pe0-1")[0].close()
+    for name in last:
+        found = read_counters(files[name])
+        assert found.executions >= last[name] and found.task_cycles == cycles * found.executions
+        last[name] = found.executions
+print(min(last.values()) > 1)
+""")
+        == "True\n"
+    )
+
+
+def test_of_many_who_race_for_a_card_one_wins() -> None:
+    assert (
+        run("""
+results, starts, ends = os.pipe(), [os.pipe() for _ in range(50)], [os.pipe() for _ in range(50)]
+for start, end in zip(starts, ends):
+    if os.fork() == 0:
+        for round in range(3):
+            os.read(start[0], 1)
+            try:
+                runner = sync.create_runner(FUSED)
+                os.write(results[1], b"w")
+            except FuriosaRuntimeError as error:
+                runner = None
+                os.write(results[1], b"b" if "cannot be served now" in str(error) else b"?")
+            os.read(end[0], 1)
+            if runner:
+                runner.close()
+            os.write(results[1], b".")
+        os._exit(0)
+for round in range(3):
+    for pipes in (starts, ends):
+        for pipe in pipes:
+            os.write(pipe[1], b"x")
+        answers = b"".join(os.read(results[0], 1) for _ in starts)
+        print(answers.count(b"w"), answers.count(b"b"), answers.count(b"."))
+for _ in starts:
+    os.wait()
+""").splitlines()
+        == ["1 49 0", "0 0 50"] * 3
+    )
+
+
 def test_exits_with_open_sessions_and_requests_in_flight() -> None:
     for script in (
         "runner = sync.create_runner(FUSED); runner.run(X)",

@@ -1,4 +1,8 @@
-"""The counter page of a PE: a small mapped file with the work it has done, for all who watch."""
+"""The counter page of a PE: a small mapped file with the work it has done, for all who watch.
+
+It holds the four counts twice. A writer fills the half that is not valid, then makes it the valid one by storing one
+word: a process that is killed at whatever moment leaves whole counts behind.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ from pathlib import Path
 from furiosa.npu_sim.devices import state
 
 _SIZE = 4096
-_WORDS = "QQQQQ"  # magic, executions, task, compute, io
-_MAGIC = int.from_bytes(b"NPUCNT01", "little")
+_WORDS = "QQ" + 2 * "QQQQ"  # magic, turn, and in each half executions, task, compute, io
+_MAGIC = int.from_bytes(b"NPUCNT02", "little")
 _BYTES = struct.calcsize(_WORDS)
+_LOOKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,20 @@ class Load:
 def read(path: Path) -> Counters:
     """The counters in a page; all zero when the PE was never opened. Raises OSError when the page cannot be read."""
     try:
-        content = path.read_bytes()[:_BYTES]
+        descriptor = state.open_existing(path, os.O_RDONLY)
     except FileNotFoundError:
-        content = b""
-    words = struct.unpack(_WORDS, content) if len(content) == _BYTES else (0, 0, 0, 0, 0)
-    return Counters(time.monotonic_ns(), *(words[1:] if words[0] == _MAGIC else (0, 0, 0, 0)))
+        return Counters(time.monotonic_ns(), 0, 0, 0, 0)
+    try:
+        content = os.pread(descriptor, _BYTES, 0)
+        for _ in range(_LOOKS):  # until the writer took no turn meanwhile, so that the valid half was left alone
+            again = os.pread(descriptor, _BYTES, 0)
+            if again[:16] == content[:16]:
+                break
+            content = again
+    finally:
+        os.close(descriptor)
+    _, counts = _valid(content)
+    return Counters(time.monotonic_ns(), *counts)
 
 
 class CounterPage:
@@ -77,26 +91,47 @@ class CounterPage:
             self._map = mmap.mmap(descriptor, _SIZE)
         finally:
             os.close(descriptor)
-        # Native 64-bit items are stored in one piece: a reader never sees half a counter.
+        self._turn, self._counts = _valid(self._map[:_BYTES])
+        # Native 64-bit items are stored in one piece.
         self._words = memoryview(self._map).cast("Q")
         self._guard = threading.Lock()
-        if self._words[0] != _MAGIC:
-            self._words[1:5] = memoryview(bytes(32)).cast("Q")
-            self._words[0] = _MAGIC
+        self._store()
+        self._words[0] = _MAGIC
 
     def add(self, task_cycles: int, compute_cycles: int, io_cycles: int, executions: int = 1) -> None:
         """Count executions of so many cycles each."""
-        words = self._words
         with self._guard:
-            words[1] += executions
-            words[2] += executions * task_cycles
-            words[3] += executions * compute_cycles
-            words[4] += executions * io_cycles
+            done, task, compute, io = self._counts
+            self._counts = (
+                done + executions, task + executions * task_cycles, compute + executions * compute_cycles,
+                io + executions * io_cycles,
+            )  # fmt: skip
+            self._turn += 1
+            self._store()
+
+    def _store(self) -> None:
+        words, half = self._words, _half(self._turn)
+        words[half], words[half + 1], words[half + 2], words[half + 3] = self._counts
+        words[1] = self._turn
 
     def close(self) -> None:
         """Unmap the page; the counts stay."""
         self._words.release()
         self._map.close()
+
+
+def _half(turn: int) -> int:
+    """Where the half that is valid at this turn begins, in words."""
+    return 2 + 4 * (turn & 1)
+
+
+def _valid(content: bytes) -> tuple[int, tuple[int, int, int, int]]:
+    """The turn and the valid counts of a page; all zero for what is none, or holds counts that nobody can reach."""
+    words = struct.unpack(_WORDS, content) if len(content) == _BYTES else (0,)
+    if words[0] != _MAGIC or max(words[1:]) >= 2**63:
+        return 0, (0, 0, 0, 0)
+    done, task, compute, io = words[_half(words[1]) :][:4]
+    return words[1], (done, task, compute, io)
 
 
 def _open(path: Path) -> int:

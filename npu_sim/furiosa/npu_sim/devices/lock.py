@@ -108,7 +108,7 @@ class LockFile:
             if self._descriptor is not None:
                 return [self._holder(self._descriptor, span) for span in spans]
             try:
-                descriptor = os.open(self.path, os.O_RDONLY)
+                descriptor = state.open_existing(self.path, os.O_RDONLY)
             except FileNotFoundError:
                 return [None for _ in spans]
             try:

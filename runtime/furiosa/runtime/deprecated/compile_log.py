@@ -52,7 +52,10 @@ def finish(enf: Enf, path: Path | None, show: bool) -> None:
     """Write why operators are on the CPU into the log, and with ``show`` on standard error too."""
     records = [logging.LogRecord(_log.name, logging.WARNING, "", 0, hint, None, None) for hint in _hints(enf.report)]
     if path is not None:
-        path.write_text("".join(f"{Formatter().format(record)}\n" for record in records), encoding="utf-8")
+        try:
+            path.write_text("".join(f"{Formatter().format(record)}\n" for record in records), encoding="utf-8")
+        except OSError as error:
+            _log.warning("the compilation log is not complete: %s", error)
     for record in records if show and _log.isEnabledFor(logging.WARNING) else ():
         _log.handle(record)
 
