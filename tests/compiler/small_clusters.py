@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from furiosa.compiler import gir, lir
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.graph import Attrs, Op, Quant, TensorType, const
-from furiosa.compiler.lowlevel import AddPool, Binary, Concat, Conv, Pad, Pool, Slice, Transpose
+from furiosa.compiler.lowlevel import AddPool, Binary, Concat, Conv, GlobalPool, Pad, Pool, Slice, Transpose
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 from furiosa.isa.target import Target, target
@@ -93,7 +93,7 @@ class Net:
 
     def mean(self, x: Op) -> Op:
         n, _, _, c = x.type.shape
-        return self._op("npu.global_average_pool", (x,), Attrs(), (n, 1, 1, c))
+        return self._op("npu.global_average_pool", (x,), GlobalPool(), (n, 1, 1, c))
 
     def binary(self, kind: str, a: Op, b: Op) -> Op:
         n, h, w, c = (max(p, q) for p, q in zip(a.type.shape, b.type.shape))

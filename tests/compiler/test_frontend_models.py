@@ -95,10 +95,17 @@ def test_functions_of_the_model() -> None:
 
 def test_operators_of_onnx_runtime() -> None:
     b = Builder(com_microsoft=1)
-    x = b.op("Gelu", b.qinput(2, 3, 4, 4), domain="com.microsoft")
+    x = b.op("BiasGelu", b.qinput(2, 3, 4, 4), b.const(b.normal(4)), domain="com.microsoft")
     report = same(b.model(b.q(b.op("MaxPool", b.q(x), kernel_shape=[2, 2]))))
     assert list(on_cpu(report).values()) == ["no_lowering"]
     assert report["npu_clusters"] == 1
+
+
+@pytest.mark.parametrize("kind", ["Gelu", "FastGelu", "QuickGelu"])
+def test_functions_of_onnx_runtime(kind: str) -> None:
+    b = Builder(com_microsoft=1)
+    x = b.op(kind, b.qinput(2, 3, 4, 4), domain="com.microsoft")
+    assert on_cpu(same(b.model(b.q(x)), 0.1)) == {}
 
 
 def _head(b: Builder, target: list[int]) -> str:

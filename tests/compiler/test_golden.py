@@ -114,6 +114,7 @@ def device(file: bytes, target: str, x: NDArray[Any]) -> list[NDArray[Any]]:
     class Npu:
         name, execute, paced = "test", staticmethod(lambda machine, _, arrays: machine.run(arrays)), False
         charge = staticmethod(lambda program, count: None)
+        trace_name, pe_index = "test", 0
 
     Npu.target = targets.target(target)  # type: ignore[attr-defined]  # a stub for the test
     enf = load(file)

@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 
 from furiosa.compiler.graph import Array, Graph, Op, Quant, Reason, const, rebuild, rewrite, with_inputs
-from furiosa.compiler.ops import BY_ONNX, OPS, OpDef, functions, qlinear
+from furiosa.compiler.ops import OPS, OpDef, functions, qlinear, row_of
 from furiosa.compiler.ops.functions import Chain, Function
 from furiosa.compiler.ops.layout import affine
 from furiosa.compiler.ops.movement import padding_code
@@ -56,14 +56,16 @@ def absorb_quantization(graph: Graph) -> Graph:
         op = with_inputs(op, inputs)
         if op.kind == "dequantize":
             return _sink_dequantize(op)
+        if op.name in several:
+            return op
         try:
-            if op.kind == "onnx":
-                integer = None if op.name in several else _integer_form(op)
+            if op.kind in ("onnx", "project"):
+                integer = _integer_form(op)
                 return _absorbed(op, integer) if integer is not None else _raise_dequantize(op) or op
             whole = op.kind == "quantize" and op.type.dtype.quantized and op.attrs.quant.axis is None
             return _Absorber(op).absorb(op.inputs[0], ()) if whole else op
         except Refusal as refusal:
-            culprit = getattr(refusal, "node", None) or (op if op.kind == "onnx" else op.inputs[0]).node
+            culprit = getattr(refusal, "node", None) or (op.inputs[0] if op.kind == "quantize" else op).node
             reasons.setdefault(culprit, refusal.reason)
             return op
 
@@ -77,24 +79,25 @@ def _with_reason(op: Op, reasons: dict[str, Reason]) -> Op:
 
 def _integer_form(op: Op) -> Op | None:
     """The ``quantize`` op of a model's node that computes on integers; None for other nodes. Raises Refusal."""
-    expanded = qlinear.expand(op)
+    expanded = qlinear.expand(op) if op.kind == "onnx" else None
     if expanded is not None or not moves_integers(op) or op.type.quant is None:
         return expanded
-    quant, inputs = op.type.per_tensor(), list(op.inputs)
-    count = len(inputs) if op.attrs.op_type == "Concat" else 1
-    if op.attrs.op_type == "Pad":
+    node = op.maker
+    quant, inputs = op.type.per_tensor(), list(node.inputs)
+    count = len(inputs) if node.attrs.op_type == "Concat" else 1
+    if node.attrs.op_type == "Pad":
         raw_zero = const(f"{op.name}:zero", np.zeros((), op.type.dtype.numpy_name))
         value = inputs[2] if len(inputs) > 2 and inputs[2].kind != "absent" else raw_zero
         inputs[2:3] = [qlinear.dequantized(value, quant, f"{op.name}:value", op.node)]
     for i in range(count):
         inputs[i] = qlinear.dequantized(inputs[i], quant, f"{op.name}:operand{i}", op.node)
-    return qlinear.quantized(op, op.attrs.op_type, tuple(inputs), quant)
+    return qlinear.quantized(op, node.attrs.op_type, tuple(inputs), quant)
 
 
 def _absorbed(op: Op, integer: Op) -> Op:
     """The NPU's op for a node in its integer form; it stands for the node as the model has it. Raises Refusal."""
     done = _Absorber(integer, integer_kernel=True).absorb(integer.inputs[0], ())
-    return replace(done, sources=op.sources) if done.name == op.name else done
+    return replace(done, sources=op.maker.sources) if done.name == op.name else done
 
 
 def _sink_dequantize(op: Op) -> Op:
@@ -108,10 +111,11 @@ def _sink_dequantize(op: Op) -> Op:
 
 def _raise_dequantize(op: Op) -> Op | None:
     """move(DQ(x)) is DQ(move(x)): what only moves needs no float form, even when nothing quantizes it again."""
-    row = BY_ONNX.get(op.attrs.op_type) if op.attrs.domain == "" else None
+    node = op.maker
+    row = row_of(node)
     if row is None or not row.moves_data or row.name == "concat" or op.type.dtype is not DType.F32:
         return None
-    x = op.inputs[0]
+    x = node.inputs[0]
     if x.kind != "dequantize" or x.inputs[0].type.quant != x.attrs.quant:
         return None
     stored = replace(op.type, dtype=x.inputs[0].type.dtype, quant=x.attrs.quant)
@@ -154,12 +158,12 @@ class _Absorber:
         functions_found: list[Function] = []
         sources: list[tuple[str, str]] = []
         while x.kind == "onnx":
-            function = functions.read(x.attrs, x.inputs)
-            if function is None:
+            found = _function(x)
+            if found is None:
                 break
-            functions_found.append(function)
+            functions_found.append(found[0])
             sources.append((x.node, x.attrs.op_type))
-            x = x.inputs[0]
+            x = x.inputs[found[1]]
         chain = tuple(reversed(functions_found)) + chain
         if depth > _MAX_DEPTH:
             raise refuse("depth", "too many unquantized operators in a row", f"more than {depth}", _MAX_DEPTH,
@@ -188,12 +192,15 @@ class _Absorber:
         return _checked(OPS["function"], op)
 
     def _core(self, x: Op, chain: tuple[Function, ...], depth: int) -> Op:
-        row = BY_ONNX.get(x.attrs.op_type) if x.kind == "onnx" and x.attrs.domain == "" else None
+        node = x.maker
+        row = row_of(node)
         if row is None:
-            node = x.inputs[0] if x.kind == "project" else x
             what = node.attrs.op_type if node.kind == "onnx" else node.kind
             raise _at(x, refuse("no_lowering", f"`{what}` has no NPU lowering", what, "the operators of the table",
                                 "replace the operator, or keep it on the CPU"))  # fmt: skip
+        if x.kind == "project" and row.name != "split":
+            raise _at(x, refuse("one_result", "of the operators with several results only Split is accelerated",
+                                node.attrs.op_type, "one result", "leave the other results out"))  # fmt: skip
         try:
             return self._move(row, x, chain, depth) if row.moves_data else self._compute(row, x, chain)
         except Refusal as refusal:
@@ -205,16 +212,18 @@ class _Absorber:
         if chain and row.name in ("max_pool2d", "pad") and functions.clamp(chain, self.to, -128, 255) is None:
             raise refuse("activation", "only Relu and Clip may follow this operator unquantized", chain[0][0],
                          "Relu or Clip", QUANTIZE)  # fmt: skip
-        data = len(x.inputs) if row.name == "concat" else 1
-        moved = tuple(self.absorb(v, chain, depth + 1) for v in x.inputs[:data])
+        node = x.maker
+        data = len(node.inputs) if row.name == "concat" else 1
+        moved = tuple(self.absorb(v, chain, depth + 1) for v in node.inputs[:data])
         if moved[0].kind == "const" and row.name in ("reshape", "transpose"):
             return _moved_constant(moved[0], x, name)
-        rest = tuple(None if v.kind == "absent" else operand(v) for v in x.inputs[data:])
+        rest = tuple(None if v.kind == "absent" else operand(v) for v in node.inputs[data:])
         if row.name == "pad" and chain:
             raise refuse("activation", "a function after Pad needs a quantization in between", chain[0][0],
                          "none", QUANTIZE)  # fmt: skip
         lo, hi = integer_range(self.to.dtype)
-        unit = Unit(x.attrs, moved + rest, replace(self.to, shape=x.type.shape), name, lo, hi)
+        index = x.attrs.index if x.kind == "project" else 0
+        unit = Unit(node.attrs, moved + rest, replace(self.to, shape=x.type.shape), name, lo, hi, index=index)
         return _checked(row, row.build(unit))
 
     def _compute(self, row: OpDef, x: Op, chain: tuple[Function, ...]) -> Op:
@@ -238,6 +247,16 @@ class _Absorber:
         )  # fmt: skip
         op = _checked(OPS[(built := row.build(unit)).kind], built)
         return replace(op, sources=op.sources + sources if product is not None else sources + op.sources)
+
+
+def _function(x: Op) -> tuple[Function, int] | None:
+    """The function that a node computes of one of its operands, and of which; not of a shape of its own."""
+    found = functions.read(x.attrs, x.inputs)
+    if found is None or x.inputs[found[1]].type.shape != x.type.shape:
+        return None
+    of = x.inputs[found[1]]
+    bias = x.attrs.op_type == "Add" and of.kind == "onnx" and of.attrs.op_type == "MatMul"
+    return None if bias else found
 
 
 def _biased_product(add: Op) -> Op | None:

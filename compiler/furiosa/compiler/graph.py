@@ -115,6 +115,11 @@ class Op:
             raise ValueError(f"`{self.name}` is no constant")
         return self.data
 
+    @property
+    def maker(self) -> Op:
+        """The node that gives this result: itself, or the one with several results that it is a part of."""
+        return self.inputs[0] if self.kind == "project" else self
+
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}>"
 

@@ -45,6 +45,13 @@ class Pool(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
+class GlobalPool(Attrs):
+    """``global_average_pool`` of (x), (N, H, W, C) -> (N, 1, 1, C): the mean of each image times ``factor``."""
+
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class AddPool(Attrs):
     """``add_average_pool2d`` of (a, b): the mean of max(a + b, floor), see the instruction AddAveragePool2d."""
 
@@ -60,12 +67,13 @@ class AddPool(Attrs):
 class Binary(Attrs):
     """``add``, ``sub`` and ``mul`` of (a, b), whose shapes broadcast (axes equal or 1; b may be a const).
 
-    The formula, and the clamp of the result in the stored integer type.
+    The formula, and the clamp of the result in the stored integer type. ``factor`` is that of a Mean: of both operands.
     """
 
     form: BinaryForm
     lo: int
     hi: int
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,6 @@ class Transpose(Attrs):
 
 
 # Kinds without attributes of their own (``Attrs``):
-#   global_average_pool (x)      (N, H, W, C) -> (N, 1, 1, C)
 #   table (x, table)             table is const u8 [1, 256] or [C, 256]
 #   softmax (x)                  over C
 #   expand (x)                   axes of one element repeated to the extent that the result has

@@ -9,7 +9,7 @@ import numpy as np
 
 from furiosa.compiler.frontend.node import Affine
 from furiosa.compiler.graph import Graph, Op, Quant, TensorType, rebuild, with_inputs
-from furiosa.compiler.ops import BY_ONNX, qlinear
+from furiosa.compiler.ops import qlinear, row_of
 from furiosa.isa.dtypes import DType
 
 
@@ -36,15 +36,18 @@ def type_integers(graph: Graph) -> Graph:
 
 def moves_integers(op: Op) -> bool:
     """Whether the op is a model's node that only moves int8 or uint8 elements."""
-    row = BY_ONNX.get(op.attrs.op_type) if op.kind == "onnx" and op.attrs.domain == "" else None
-    return row is not None and row.moves_data and op.type.dtype.quantized and op.inputs[0].type.dtype == op.type.dtype
+    node = op.maker
+    row = row_of(node)
+    if row is None or not row.moves_data or (op.kind == "project" and row.name != "split"):
+        return False
+    return op.type.dtype.quantized and node.inputs[0].type.dtype == op.type.dtype
 
 
 def _state_result(op: Op, known: dict[Op, Quant]) -> None:
     """Note the quantization of an op's result where the op itself or its operand tells."""
     stated = qlinear.result(op) if op.kind == "onnx" else None
     if stated is None and moves_integers(op):
-        stated = known.get(op.inputs[0])
+        stated = known.get(op.maker.inputs[0])
     if stated is not None:
         known.setdefault(op, stated)
 
@@ -53,11 +56,12 @@ def _stated_operands(op: Op, known: dict[Op, Quant]) -> list[tuple[Op, Quant]]:
     """The operands whose quantization the op tells."""
     if op.kind == "dequantize" and op.attrs.quant.axis is None:
         return [(op.inputs[0], op.attrs.quant)]
+    if moves_integers(op):
+        node = op.maker
+        count = len(node.inputs) if node.attrs.op_type == "Concat" else 1
+        return [(x, known[op]) for x in node.inputs[:count] if op in known]
     if op.kind != "onnx":
         return []
-    if moves_integers(op):
-        count = len(op.inputs) if op.attrs.op_type == "Concat" else 1
-        return [(x, known[op]) for x in op.inputs[:count] if op in known]
     return [(x, quant) for x, quant in qlinear.operands(op) or () if quant.axis is None]
 
 

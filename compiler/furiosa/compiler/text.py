@@ -14,7 +14,20 @@ from furiosa.compiler.gir import records
 from furiosa.compiler.gir.records import Unreadable, bad_line
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, Reason, TensorType
 from furiosa.compiler.module import Module
-from furiosa.compiler.ops import conv, elementwise, functions, movement, normalization, pool, resize
+from furiosa.compiler.ops import (
+    blocks,
+    conv,
+    conv_transpose,
+    elementwise,
+    functions,
+    interpolate,
+    movement,
+    normalization,
+    pool,
+    reduce,
+    resize,
+    selection,
+)
 from furiosa.isa import enf
 from furiosa.isa.dtypes import DType
 
@@ -69,11 +82,12 @@ class ModuleHead:
 _ATTRS = (
     Attrs, Affine, OnnxNode, Permuted, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain,
     movement.Concat, movement.Pad, movement.Transpose, normalization.ChannelAffine, normalization.Softmax, pool.Pool,
-    pool.GlobalPool, resize.Resize,
+    pool.GlobalPool, resize.Resize, selection.Slice, blocks.Blocks, reduce.Reduce,
+    conv_transpose.ConvTranspose, interpolate.Interpolate,
 )  # fmt: skip
 _LOWLEVEL = (
-    lowlevel.Conv, lowlevel.Pool, lowlevel.AddPool, lowlevel.Binary, lowlevel.Concat, lowlevel.Pad, lowlevel.Slice,
-    lowlevel.Transpose,
+    lowlevel.Conv, lowlevel.Pool, lowlevel.GlobalPool, lowlevel.AddPool, lowlevel.Binary, lowlevel.Concat,
+    lowlevel.Pad, lowlevel.Slice, lowlevel.Transpose,
 )  # fmt: skip
 _PARTS: dict[str, type[Any]] = {cls.__name__: cls for cls in (*_ATTRS, Quant, Reason, Data)}
 _NPU_PARTS: dict[str, type[Any]] = _PARTS | {cls.__name__: cls for cls in _LOWLEVEL}

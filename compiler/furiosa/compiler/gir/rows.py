@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from furiosa.compiler.gir.boxes import Axis, Box, Four, Reads, all_of, same
 from furiosa.compiler.graph import Op, TensorType
 from furiosa.compiler.lowlevel import AddPool, Binary, Conv, Pad, Pool, Slice, Transpose
@@ -210,7 +212,9 @@ def _global_reads(op: Op) -> tuple[Reads, ...]:
 
 
 def _global_average_pool(tile: Tile) -> tuple[Instruction, ...]:
-    return (isa.GlobalAveragePool(x=tile.x, y=tile.y, **_scaled(tile.op)),)
+    operands = _scaled(tile.op)
+    operands["x_scale"] = float(np.float32(operands["x_scale"]) * np.float32(tile.op.attrs.factor))
+    return (isa.GlobalAveragePool(x=tile.x, y=tile.y, **operands),)
 
 
 def _softmax_reads(op: Op) -> tuple[Reads, ...]:
@@ -245,8 +249,9 @@ def _binary(cls: type[isa.Add] | type[isa.Sub] | type[isa.Mul], tile: Tile) -> t
     shape = tile.y.shape
     return (cls(
         a=_spread(tile.operand(0), shape), b=_spread(tile.operand(1), shape), y=tile.y, a_type=_activation(a),
-        b_type=_activation(b), y_type=_activation(y), a_scale=a.scale, a_zero=a.zero, b_scale=b.scale, b_zero=b.zero,
-        y_scale=y.scale, y_zero=y.zero, form=attrs.form, lo=attrs.lo, hi=attrs.hi,
+        b_type=_activation(b), y_type=_activation(y), a_scale=a.scale * attrs.factor, a_zero=a.zero,
+        b_scale=b.scale * attrs.factor, b_zero=b.zero, y_scale=y.scale, y_zero=y.zero, form=attrs.form, lo=attrs.lo,
+        hi=attrs.hi,
     ),)  # fmt: skip
 
 

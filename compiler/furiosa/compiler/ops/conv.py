@@ -92,7 +92,7 @@ def output_channel_scales(op: Op) -> str | None:
     return f"they lie along axis {quant.axis}"
 
 
-def _weights(unit: Unit) -> Op:
+def quantized_weights(unit: Unit) -> Op:
     """The weights; as int8 with zero point 0 wherever their values fit into it."""
     weights = unit.constant(1)
     quant = None if weights is None else weights.type.quant
@@ -111,7 +111,7 @@ def _weights(unit: Unit) -> Op:
     return const(weights.name, centred.astype(np.int8), symmetric, weights.node)
 
 
-def _bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: float = 1.0) -> Op:
+def quantized_bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: float = 1.0) -> Op:
     """The bias as int32 at scale s_x * s_w * alpha; zeros when left out. A float bias is rounded to it."""
     bias = unit.constant(index)
     if bias is None or bias.kind == "absent":
@@ -128,7 +128,7 @@ def _bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: floa
 
 def build_conv(unit: Unit) -> Op:
     """A Conv with constant int8 weights."""
-    x, weights = unit.x(), _weights(unit)
+    x, weights = unit.x(), quantized_weights(unit)
     rank = len(x.type.shape)
     if rank not in (3, 4):
         raise refuse("spatial_axes", "convolutions must have one or two spatial axes", rank - 2, 2,
@@ -139,13 +139,13 @@ def build_conv(unit: Unit) -> Op:
     box = window(unit.node, x.type.shape, weights.type.shape[2:])
     group = unit.node.int("group", 1)
     attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi, _in_float32(unit))
-    bias = _bias(unit, 2, x, weights, weights.type.shape[0])
+    bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0])
     return unit.op("conv2d", (x, weights, bias), attrs)
 
 
 def build_matmul(unit: Unit) -> Op:
     """A Gemm or MatMul with constant int8 weights."""
-    x, weights = unit.x(), _weights(unit)
+    x, weights = unit.x(), quantized_weights(unit)
     if weights.type.size == 0 or len(weights.type.shape) != 2:
         raise refuse("weights_rank", "the weights of a matrix product must have two axes",
                      len(weights.type.shape), 2, "split the operator, or flatten the weights")  # fmt: skip
@@ -155,7 +155,7 @@ def build_matmul(unit: Unit) -> Op:
         if quant is not None and quant.axis is not None:
             quant = replace(quant, axis=1 - quant.axis)
         weights = const(f"{weights.name}:transposed", weights.value.T, quant)
-    bias = _bias(unit, 2, x, weights, weights.type.shape[0], alpha)
+    bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0], alpha)
     gemm = unit.node.op_type == "Gemm" or unit.constant(2) is not None
     return unit.op("matmul", (x, weights, bias), MatMul(unit.lo, unit.hi, _in_float32(unit, gemm), alpha))
 

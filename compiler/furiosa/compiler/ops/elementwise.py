@@ -20,33 +20,35 @@ class Binary(Attrs):
     """Of ``add``, ``sub`` and ``mul``; clamped to [lo, hi].
 
     ``scaled``: ONNX Runtime has an integer kernel for the operator in this place, and rounds as that does when all
-    three tensors have one element type (see BinaryForm).
+    three tensors have one element type (see BinaryForm). ``factor`` is that of a Mean: of both operands.
     """
 
     scaled: bool
     lo: int
     hi: int
+    factor: float = 1.0
 
 
-_KIND = {"Add": "add", "Sum": "add", "Sub": "sub", "Mul": "mul"}
+_KIND = {"Add": "add", "Sum": "add", "Mean": "add", "Sub": "sub", "Mul": "mul"}
 _INTEGER_KERNEL = ("Add", "Mul")
 
 
 def build(unit: Unit) -> Op:
-    """An Add, Sub, Mul, or a Sum of two."""
+    """An Add, Sub, Mul, or a Sum or Mean of two."""
     operands = [op for op in unit.inputs if op is not None]
     if len(operands) != 2:
-        raise refuse("two_operands", "sums of more than two tensors are not accelerated", len(operands), 2,
+        raise refuse("two_operands", "sums and means are accelerated of two tensors", len(operands), 2,
                      "write the sum as a chain of Add")  # fmt: skip
     for index in (0, 1):
-        if operands[index].kind == "const" and operands[index].type.dtype is DType.F32:
+        if operands[index].kind == "const" and operands[index].type.dtype is DType.F32 and unit.node.op_type != "Mean":
             return _affine(unit, 1 - index, operands[index])
     a, b = unit.x(0), unit.x(1)
     if a.kind == "const" and b.kind == "const":
         raise refuse("constant_operands", "at least one operand must be computed", "two constants",
                      "one constant", "fold the operator")  # fmt: skip
+    factor = 0.5 if unit.node.op_type == "Mean" else 1.0
     scaled = unit.node.op_type in _INTEGER_KERNEL and not unit.clamped
-    return unit.op(_KIND[unit.node.op_type], (a, b), Binary(scaled, unit.lo, unit.hi))
+    return unit.op(_KIND[unit.node.op_type], (a, b), Binary(scaled, unit.lo, unit.hi, factor))
 
 
 def _affine(unit: Unit, index: int, constant: Op) -> Op:
@@ -79,7 +81,8 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     a, b = (_operand(inputs[i], op, i) for i in (0, 1))
     one_type = len({op.type.dtype, a.type.dtype, b.type.dtype}) == 1
     form = BinaryForm.SCALED if op.attrs.scaled and one_type else BinaryForm.REAL
-    return low(op.kind, (a, b), lowlevel.Binary(form, op.attrs.lo, op.attrs.hi), nhwc(op.type.shape), op)
+    return low(op.kind, (a, b), lowlevel.Binary(form, op.attrs.lo, op.attrs.hi, op.attrs.factor), nhwc(op.type.shape),
+               op)  # fmt: skip
 
 
 def _operand(new: Op, op: Op, index: int) -> Op:
@@ -93,5 +96,5 @@ def _operand(new: Op, op: Op, index: int) -> Op:
 
 ROWS = tuple(
     OpDef(kind, onnx, build, lower, rules=(axes,))
-    for kind, onnx in (("add", ("Add", "Sum")), ("sub", ("Sub",)), ("mul", ("Mul",)))
+    for kind, onnx in (("add", ("Add", "Sum", "Mean")), ("sub", ("Sub",)), ("mul", ("Mul",)))
 )

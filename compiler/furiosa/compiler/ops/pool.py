@@ -102,18 +102,19 @@ def build_average_pool(unit: Unit) -> Op:
     """An AveragePool; rounding up is more padding."""
     box = _window(unit)
     include_pad = bool(unit.node.int("count_include_pad", 0))
-    _no_clamp(unit)
+    no_clamp(unit)
     attrs = Pool(box.kernel, box.strides, box.dilations, _pads(box), include_pad, unit.summed)
     return unit.op("average_pool2d", _operands(unit), attrs)
 
 
 def build_global_average_pool(unit: Unit) -> Op:
     """A GlobalAveragePool."""
-    _no_clamp(unit)
+    no_clamp(unit)
     return unit.op("global_average_pool", _operands(unit), GlobalPool(unit.summed))
 
 
-def _no_clamp(unit: Unit) -> None:
+def no_clamp(unit: Unit) -> None:
+    """Raises Refusal when an activation lies between a mean and its quantization."""
     if unit.clamped:
         raise refuse("activation_after_mean", "an activation between a mean and its quantization is not accelerated",
                      unit.node.op_type, "none", "quantize the result of the pool")  # fmt: skip
@@ -149,7 +150,7 @@ def lower_average_pool(op: Op, inputs: tuple[Op, ...]) -> Op:
 def lower_global_average_pool(op: Op, inputs: tuple[Op, ...]) -> Op:
     """One instruction; with a sum, a pool over the whole image."""
     if op.attrs.floor is None:
-        return low("global_average_pool", inputs, Attrs(), nhwc(op.type.shape), op)
+        return low("global_average_pool", inputs, lowlevel.GlobalPool(), nhwc(op.type.shape), op)
     _, h, w, _ = inputs[0].type.shape
     attrs = lowlevel.AddPool((h, w), (1, 1), (1, 1), (0, 0, 0, 0), False, op.attrs.floor)
     return low("add_average_pool2d", inputs, attrs, nhwc(op.type.shape), op)

@@ -122,10 +122,12 @@ def dequantized(x: Op, quant: Quant, name: str, node: str) -> Op:
 
 def quantized(op: Op, op_type: str, inputs: tuple[Op, ...], to: Quant) -> Op:
     """The node as the float operator ``op_type`` of ``inputs``, quantized to what the node gives."""
-    given: OnnxNode = op.attrs
+    given: OnnxNode = op.maker.attrs
     proto = onnx.NodeProto()
     proto.CopyFrom(given.message)
     proto.op_type, proto.domain = op_type, ""
     node = OnnxNode.of(proto, given.name, given.int("opset", 13) if given.domain else given.opset, 0)
     real = Op("onnx", inputs, node, TensorType(op.type.shape, DType.F32), f"{op.name}:real", op.node)
+    if op.kind == "project":
+        real = replace(real, kind="project", inputs=(real,), attrs=op.attrs, name=f"{op.name}:part")
     return Op("quantize", (real,), Affine(to), replace(op.type, quant=to), op.name, op.node, sources=op.sources)

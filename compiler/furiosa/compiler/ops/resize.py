@@ -54,8 +54,8 @@ def build(unit: Unit) -> Op:
     node, x, old = unit.node, unit.x(), unit.inputs[0]
     before, after = old.type.shape if old else (), unit.out.shape
     if node.str("mode", "nearest") != "nearest":
-        raise refuse("resize_mode", "only Resize to the nearest element is accelerated", node.str("mode", ""),
-                     "nearest", 'resize with mode="nearest"')  # fmt: skip
+        raise refuse("resize_mode", "only linear Resize, and Resize to the nearest element, are accelerated",
+                     node.str("mode", ""), "nearest or linear", 'resize with mode="linear"')  # fmt: skip
     scales = _scales(unit, before, after)
     axes = [_axis(unit, scales[k], before[k], after[k]) for k in range(len(after))]
     starts, steps, repeats = zip(*axes)

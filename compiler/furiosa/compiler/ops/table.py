@@ -54,6 +54,7 @@ class Unit:
     which activations between the node and its quantization are absorbed; ``clamped`` tells whether there were any.
     ``summed`` is set when the operand of the node is itself the sum of the two inputs, not below that value.
     ``integer_kernel``: the model's node computes on integers, so that ONNX Runtime has no choice but to do so.
+    ``index``: which result of the node it is.
     """
 
     node: Node
@@ -65,6 +66,7 @@ class Unit:
     clamped: bool = False
     summed: float | None = None
     integer_kernel: bool = False
+    index: int = 0
 
     def x(self, index: int = 0) -> Op:
         """The activation at this input: int8 or uint8, quantized as a whole. Raises Refusal for anything else."""

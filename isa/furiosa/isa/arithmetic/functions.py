@@ -62,6 +62,36 @@ def hard_swish(x: Float32) -> Float32:
     return x * hard_sigmoid(x, 1 / 6, 0.5)
 
 
+def softsign(x: Float32) -> Float32:
+    """x / (1 + |x|)."""
+    return np.asarray(x / (np.float32(1) + np.abs(x)), np.float32)
+
+
+def scaled(x: Float32, factor: float = 1.0) -> Float32:
+    """x * factor."""
+    return x * np.float32(factor)
+
+
+def shifted(x: Float32, by: float = 0.0) -> Float32:
+    """x + by."""
+    return x + np.float32(by)
+
+
+def subtracted(x: Float32, minuend: float = 0.0) -> Float32:
+    """minuend - x."""
+    return np.float32(minuend) - x
+
+
+def divided(x: Float32, divisor: float = 1.0) -> Float32:
+    """x / divisor."""
+    return x / np.float32(divisor)
+
+
+def inverted(x: Float32, dividend: float = 1.0) -> Float32:
+    """dividend / x."""
+    return np.float32(dividend) / x
+
+
 def batch_normalization(
     gamma: ArrayLike, beta: ArrayLike, mean: ArrayLike, variance: ArrayLike, epsilon: float
 ) -> tuple[Float32, Float32]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from furiosa.isa.arithmetic import functions
+from furiosa.isa.arithmetic import functions, smooth
 from furiosa.isa.arithmetic.float32 import Float32, Quantized
 from furiosa.isa.arithmetic.quantization import dequantize, quantize
 
@@ -22,6 +22,30 @@ FUNCTIONS = MappingProxyType[str, Callable[..., Float32]]({
     "tanh": functions.tanh,
     "hard_sigmoid": functions.hard_sigmoid,
     "hard_swish": functions.hard_swish,
+    "softsign": functions.softsign,
+    "abs": np.abs,
+    "neg": np.negative,
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "scaled": functions.scaled,
+    "shifted": functions.shifted,
+    "subtracted": functions.subtracted,
+    "divided": functions.divided,
+    "inverted": functions.inverted,
+    "exp": smooth.exp,
+    "log": smooth.log,
+    "erf": smooth.erf,
+    "power": smooth.power,
+    "elu": smooth.elu,
+    "selu": smooth.selu,
+    "celu": smooth.celu,
+    "softplus": smooth.softplus,
+    "mish": smooth.mish,
+    "gelu": smooth.gelu,
+    "gelu_tanh": smooth.gelu_tanh,
+    "quick_gelu": smooth.quick_gelu,
 })  # fmt: skip
 
 

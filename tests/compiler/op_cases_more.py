@@ -1,0 +1,212 @@
+"""More cases, entered by import: functions with scalars, parts of tensors, blocks of pixels."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from tests.compiler.op_cases import Case, Shape, add, case, of, with_operands
+from tests.compiler.quantized import Builder
+
+_shape: Shape
+_axis: int | None
+_IMAGE = (2, 5, 4, 3)
+_FUNCTIONS: dict[str, dict[str, Any]] = {
+    "Exp": {}, "Erf": {}, "Abs": {}, "Neg": {}, "Floor": {}, "Ceil": {}, "Round": {}, "Softsign": {}, "Softplus": {},
+    "Elu": {"alpha": 0.7}, "Selu": {}, "Celu": {},
+}  # fmt: skip
+for _function, _attributes in _FUNCTIONS.items():
+    add(f"{_function.lower()}", of(_function, _IMAGE, **_attributes), 13)
+add("mish", of("Mish", _IMAGE), 18)
+add("gelu", of("Gelu", _IMAGE), 20)
+add("gelu by tanh", of("Gelu", _IMAGE, approximate="tanh"), 20)
+
+
+def positive(kind: str) -> Case:
+    """The function of values above 0."""
+    return lambda b: b.q(b.op(kind, b.q(b.input(*_IMAGE), 0.02, 0 if b.dtype == "uint8" else -128)))
+
+
+for _function in ("Log", "Sqrt", "Reciprocal"):
+    add(f"{_function.lower()} of what is positive", positive(_function))
+
+
+def scalar(kind: str, value: float, first: bool) -> Case:
+    def build(b: Builder) -> str:
+        x, c = b.qinput(*_IMAGE), b.const(value)
+        return b.q(b.op(kind, *((c, x) if first else (x, c))))
+
+    return build
+
+
+for _function, _first in product(("Add", "Sub", "Mul", "Div", "Min", "Max"), (False, True)):
+    if (_function, _first) != ("Div", True):
+        add(f"{_function.lower()} {'of' if _first else 'with'} a scalar", scalar(_function, 0.37, _first))
+for _exponent in (2.0, 3.0):
+    add(f"pow {_exponent}", scalar("Pow", _exponent, False))
+
+
+@case("gelu in parts")
+def _(b: Builder) -> str:
+    x = b.qinput(*_IMAGE)
+    factor = b.q(b.op("Add", b.op("Erf", b.op("Div", x, b.const(2**0.5))), b.const(1.0)))
+    return b.q(b.op("Mul", b.q(b.op("Mul", x, factor)), b.const(0.5)))
+
+
+def slopes(*shape: int) -> Case:
+    return lambda b: b.q(b.op("PRelu", b.qinput(*_IMAGE), b.const(b.normal(*shape))))
+
+
+for _shape in ((5, 1, 1), (1, 5, 1, 1), (1,), (1, 1, 1)):
+    add(f"prelu, slopes {_shape}", slopes(*_shape))
+
+
+@case("prelu, quantized slopes")
+def _(b: Builder) -> str:
+    return b.q(b.op("PRelu", b.qinput(*_IMAGE), b.weight(b.normal(5, 1, 1))))
+
+
+# --- Parts ---------------------------------------------------------------------------------------------------------
+
+_SLICES: tuple[tuple[Shape, tuple[Any, ...]], ...] = (
+    ((2, 5, 6, 7), ([1], [4], [1])), ((2, 5, 6, 7), ([2, -5], [5, 7], [2, 3])), ((1, 16, 8), ([4], [1000], [1])),
+    ((2, 5, 6, 7), ([0, 1], [6, 7], [2, 3], [2, 2])), ((7, 6), ([1], [5], [0])), ((9,), ([2], [9], [0], [3])),
+    ((2, 5, 6, 7), ([0, 0, 0, 1], [9, 9, 9, 9])), ((1, 3, 4, 5, 8), ([2], [6], [-1])),
+    ((1, 3, 4, 5, 8), ([1, 2], [3, 6], [1, 4])), ((1, 3, 4, 5, 8), ([1], [3], [2])), ((2, 5, 6, 7), ([0], [6], [2])),
+)  # fmt: skip
+for _shape, _operands in _SLICES:
+    add(f"slice {_shape} {_operands}", with_operands("Slice", _shape, *_operands), 13, 21)
+
+
+@case("slice, then another scale")
+def _(b: Builder) -> str:
+    middle = 128 if b.dtype == "uint8" else 0
+    x = b.q(b.input(1, 8, 4, 4), 0.02, middle)
+    bounds = (b.const(v, np.int64) for v in ([2], [7], [1]))
+    return b.q(b.op("Slice", x, *bounds), 0.013, middle + 5)
+
+
+def split(shape: Shape, axis: int, sizes: list[int] | None, count: int) -> Case:
+    """The parts of a Split, each through a Relu, put together in another order."""
+
+    def build(b: Builder) -> str:
+        x, more, attributes = b.qinput(*shape), [], {"axis": axis}
+        if sizes is not None and b.opset >= 13:
+            more = [b.const(sizes, np.int64)]
+        elif sizes is not None:
+            attributes |= {"split": sizes}  # type: ignore[dict-item]
+        elif b.opset >= 18:
+            attributes |= {"num_outputs": count}
+        first = b.op("Split", x, *more, outputs=count, **attributes)
+        parts = [first, *(f"{first}:{i}" for i in range(1, count))]
+        return b.q(b.op("Concat", *(b.q(b.op("Relu", b.q(part))) for part in reversed(parts)), axis=axis))
+
+    return build
+
+
+for _shape, _axis, _sizes, _count in (
+    ((1, 12, 4, 4), 1, None, 2), ((1, 12, 4, 4), 1, [3, 4, 5], 3), ((2, 4, 6, 5), -1, [1, 4], 2),
+    ((2, 4, 6, 5), 2, None, 3), ((4, 6), 0, [3, 1], 2),
+):  # fmt: skip
+    add(f"split {_shape} along {_axis}: {_sizes or _count}", split(_shape, _axis, _sizes, _count), 11, 13, 18)
+add("split into uneven parts", split((1, 7, 4, 4), 1, None, 3), 18)
+
+
+def expanded(shape: Shape, target: list[int]) -> Case:
+    return lambda b: b.q(b.op("Expand", b.qinput(*shape), b.const(target, np.int64)))
+
+
+for _shape, _target in (
+    ((1, 5, 1, 1), [1, 5, 4, 3]), ((5, 1, 1), [2, 5, 4, 3]), ((3,), [4, 3]), ((2, 1, 4), [1, 3, 1]), ((1,), [2, 3, 4])
+):  # fmt: skip
+    add(f"expand {_shape} to {_target}", expanded(_shape, _target))
+for _mode in ("DCR", "CRD"):
+    for _shape, _side in (((1, 8, 3, 4), 2), ((2, 18, 2, 3), 3)):
+        add(f"depthtospace {_shape} {_mode}", of("DepthToSpace", _shape, blocksize=_side, mode=_mode), 11, 13)
+for _shape, _side in (((1, 3, 4, 6), 2), ((2, 2, 6, 9), 3)):
+    add(f"spacetodepth {_shape}", of("SpaceToDepth", _shape, blocksize=_side))
+
+
+# --- Means, sums and transposed convolutions -----------------------------------------------------------------------
+
+
+def reduced(kind: str, shape: Shape, axes: list[int], keep: int) -> Case:
+    def build(b: Builder) -> str:
+        operand = b.opset >= (18 if kind == "ReduceMean" else 13)
+        more = (b.const(axes, np.int64),) if operand and axes else ()
+        attributes = {} if operand or not axes else {"axes": axes}
+        return b.q(b.op(kind, b.qinput(*shape), *more, keepdims=keep, **attributes))
+
+    return build
+
+
+for _kind, (_shape, _axes), _keep in product(
+    ("ReduceMean", "ReduceSum"),
+    (((2, 5, 4, 3), [2, 3]), ((2, 5, 4, 3), [1]), ((2, 5, 4, 3), [-1]), ((2, 5, 4, 3), []), ((2, 5, 4, 3), [1, 2, 3]),
+     ((3, 6, 7), [2]), ((3, 6, 7), [1]), ((4, 6), [1]), ((4, 6), [0]), ((2, 3, 4, 2, 3), [3, 4])),
+    (0, 1),
+):  # fmt: skip
+    _opsets = (11, 13, 18) if _axes == [2, 3] else (13,)
+    add(f"{_kind.lower()} {_shape} over {_axes}, keepdims={_keep}", reduced(_kind, _shape, _axes, _keep), *_opsets)
+add("mean of two", of("Mean", (1, 4, 5, 5), (1, 4, 5, 5)))
+add("mean with broadcasting", of("Mean", (1, 4, 5, 5), (4, 1, 1)))
+
+
+def transposed(shape: Shape, weights: Shape, *, axis: int | None = 1, bias: bool = True, **attributes: Any) -> Case:
+    def build(b: Builder) -> str:
+        group = attributes.get("group", 1)
+        x = b.qinput(*shape)
+        w = b.weight(b.normal(*weights), axis)
+        per_channel = axis is not None and group > 1
+        more = ((b.const(b.normal(weights[1] * group)) if per_channel else b.bias(b.normal(weights[1] * group), x, w)),)
+        return b.q(b.op("ConvTranspose", x, w, *(more if bias else ()), **attributes))
+
+    return build
+
+
+_TRANSPOSED: dict[str, tuple[Shape, Shape, dict[str, Any]]] = {
+    "2x2, stride 2": ((1, 6, 4, 5), (6, 3, 2, 2), {"strides": [2, 2]}),
+    "3x3, stride 2": ((1, 6, 4, 5), (6, 3, 3, 3), {"strides": [2, 2], "pads": [1, 1, 1, 1],
+                                                   "output_padding": [1, 1]}),
+    "4x4, stride 2": ((2, 6, 4, 5), (6, 3, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "stride 1": ((1, 3, 5, 5), (3, 4, 3, 3), {}),
+    "kernel below stride": ((1, 3, 4, 4), (3, 4, 2, 1), {"strides": [3, 2]}),
+    "dilations": ((1, 3, 5, 4), (3, 4, 3, 2), {"strides": [2, 1], "dilations": [2, 3], "pads": [1, 0, 2, 1]}),
+    "groups": ((1, 6, 4, 4), (6, 2, 3, 3), {"strides": [2, 2], "group": 3}),
+    "depthwise": ((1, 6, 4, 4), (6, 1, 4, 4), {"strides": [2, 2], "group": 6, "pads": [1, 1, 1, 1]}),
+    "same upper": ((1, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    "same lower": ((1, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    "valid": ((1, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "auto_pad": "VALID"}),
+    "output shape": ((1, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "output_shape": [8, 10]}),
+    "1-D": ((1, 3, 7), (3, 4, 4), {"strides": [2], "pads": [1, 1]}),
+}  # fmt: skip
+for _title, (_shape, _weights, _attributes) in _TRANSPOSED.items():
+    for _axis in (None, 1):
+        add(f"convtranspose {_title}, scales along {_axis}", transposed(_shape, _weights, axis=_axis, **_attributes))
+add("convtranspose without bias", transposed((1, 3, 4, 4), (3, 2, 2, 2), bias=False, strides=[2, 2]))
+
+
+@case("convtranspose relu")
+def _(b: Builder) -> str:
+    w = b.weight(b.normal(3, 4, 2, 2), 1)
+    return b.q(b.op("Relu", b.op("ConvTranspose", b.qinput(1, 3, 4, 4), w, strides=[2, 2])))
+
+
+def linear(shape: Shape, scales: list[float], sizes: list[int] | None = None, **attributes: Any) -> Case:
+    def build(b: Builder) -> str:
+        operands = ["", b.const(scales)] if sizes is None else ["", "", b.const(sizes, np.int64)]
+        return b.q(b.op("Resize", b.qinput(*shape), *operands, mode="linear", **attributes))
+
+    return build
+
+
+for _mode, _factors in (
+    ("half_pixel", (2, 2)), ("pytorch_half_pixel", (2, 2)), ("asymmetric", (2, 4)), ("half_pixel", (3, 4)),
+    ("half_pixel", (1, 2)),
+):  # fmt: skip
+    _scales = [1.0, 1.0, float(_factors[0]), float(_factors[1])]
+    add(f"resize linear {_mode} by {_factors}", linear((2, 5, 4, 3), _scales, coordinate_transformation_mode=_mode))
+add("resize linear of one channel", linear((1, 1, 5, 6), [1, 1, 2, 2]))
+add("resize linear by sizes", linear((1, 4, 3, 5), [], [1, 4, 6, 10]))
+add("resize linear 1-D", linear((1, 4, 6), [1, 1, 2]))
