@@ -139,3 +139,94 @@ def test_scrubber() -> None:
         'mia<script type="application/json">{"a":"\\u003cb\\u003e***"}</script>'
     )
     assert scrub.same_length(b"x/srv/people/miay") == b"x" + b"*" * 15 + b"y"
+
+
+PLACES = "/home/jane.roe/net.py by janeroe77, redis://:hunter2pw@10.0.0.9:6379/0, tokentoken, blue-7-value"
+WORDS = ["jane.roe", "janeroe77", "hunter2pw", "tokentoken", "blue-7-value"]
+
+
+def full_of_secrets() -> onnx.ModelProto:
+    """A model that works, with a text in every place of the format where one can be."""
+    model = conv_model("Relu", described=PLACES)
+    graph = model.graph
+    text = PLACES.encode()
+    model.producer_name = model.producer_version = model.doc_string = graph.doc_string = graph.name = PLACES
+    model.domain = "hunter2pw"
+    model.metadata_props.add(key=PLACES, value=PLACES)
+    model.metadata_props.add(key="furiosa.quantizer.output_type.janeroe77", value='{"type": "UINT8"}')
+    graph.output[0].name = graph.node[2].output[0] = "janeroe77"
+    graph.node[0].name = graph.node[0].doc_string = PLACES
+    graph.node[0].attribute.append(onnx.helper.make_attribute("auto_pad", "NOTSET", PLACES))
+    graph.initializer[0].doc_string = PLACES
+    graph.initializer.append(numpy_helper.from_array(np.frombuffer(text, np.uint8), "bytes"))
+    strings = onnx.TensorProto(name="strings", data_type=onnx.TensorProto.STRING, dims=[2])
+    strings.string_data.extend([text, b"\xff" + text])
+    graph.initializer.append(strings)
+    graph.value_info.append(onnx.helper.make_tensor_value_info("v", 1, [PLACES], PLACES))
+    annotation = graph.quantization_annotation.add(tensor_name=PLACES)
+    annotation.quant_parameter_tensor_names.add(key=PLACES, value=PLACES)
+    body = [onnx.helper.make_node("Relu", ["a"], ["b"], PLACES, PLACES)]
+    opset = [onnx.helper.make_opsetid("", 13)]
+    model.functions.append(
+        onnx.helper.make_function("hunter2pw", "tokentoken", ["a"], ["b"], body, opset, ["janeroe77"])
+    )
+    model.opset_import.append(onnx.helper.make_opsetid("hunter2pw", 1))
+    if "metadata_props" in graph.node[1].DESCRIPTOR.fields_by_name:  # since IR 10
+        graph.node[1].metadata_props.add(key=PLACES, value=PLACES)
+    return model
+
+
+def poisoned() -> bytes:
+    """The model's bytes, with a field at the end that no version of the format knows."""
+    return full_of_secrets().SerializeToString() + b"\xa2\x3e" + bytes([len(PLACES)]) + PLACES.encode()
+
+
+def test_no_place_in_a_model_keeps_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(poisoned())
+    assert path.read_bytes().count(b"hunter2pw") > 20
+    for structure in (False, True):
+        dumped = modelfile.for_dump(path, structure, Scrubber(SECRETS)) or b""
+        assert not [word for word in WORDS if word.encode() in dumped]
+        model = onnx.load_model_from_string(dumped)
+        assert [node.op_type for node in model.graph.node] == ["Conv", "Relu", "Relu"]
+        assert model.graph.node[0].attribute[-1].s == b"NOTSET"
+        assert len(model.functions) == 1
+        keys = {item.key for item in model.metadata_props} - {modelfile.MARK}
+        assert keys == {f"furiosa.quantizer.output_type.{model.graph.output[0].name}"}
+
+
+def test_a_dump_of_such_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the model nor logs, pictures and messages keep a secret; the verdict is that of the model as it was."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "janeroe77.onnx").write_bytes(poisoned())
+    status, first = run(monkeypatch, capsys, "--dump", "report", "--dump-model", "janeroe77.onnx")
+    (path,) = tmp_path.glob("report-*.zip")
+    with zipfile.ZipFile(path) as file:
+        for name in file.namelist():
+            assert not [word for word in [*WORDS, str(tmp_path)] if word.encode() in file.read(name)], name
+        model = next(name for name in file.namelist() if name.endswith(".onnx"))
+        (tmp_path / "again.onnx").write_bytes(file.read(model))
+    assert run(monkeypatch, capsys, "again.onnx")[0] == status
+    assert first["works"], first["verdict"]
+
+
+def test_bytes_of_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(range(256)) + PLACES.encode() + b"\xfe\x01")
+    dumped = modelfile.for_dump(path, False, Scrubber(SECRETS)) or b""
+    assert len(dumped) == path.stat().st_size
+    assert dumped.startswith(path.read_bytes()[:264])
+    assert not [word for word in WORDS if word.encode() in dumped]
+
+
+def test_words_of_the_standard_stay(tmp_path: Path) -> None:
+    """Also when the user is called so."""
+    model = conv_model()
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("auto_pad", "NOTSET"))
+    path = saved(model, tmp_path / "m.onnx")
+    dumped = modelfile.for_dump(path, False, Scrubber({"USER": "Conv", "SOME_SECRET": "NOTSET", "LOGNAME": "pads"}))
+    assert onnx.load_model_from_string(dumped or b"") == model

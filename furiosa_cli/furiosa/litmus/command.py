@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from furiosa.cli.command import Command, target_npu
 from furiosa.cli.errors import emit, run
 from furiosa.isa.errors import OptionError
 
@@ -28,15 +29,13 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    cls=Command,
+    examples="""
+furiosa-litmus model.onnx
+furiosa-litmus model.onnx --format json > verdict.json
+furiosa-litmus model-int8.onnx --skip-quantization --target-npu warboy
+furiosa-litmus model.onnx --dump report --dump-model=structure""",
     epilog="""\b
-Examples:
-  furiosa-litmus model.onnx
-  furiosa-litmus model.onnx --format json > verdict.json
-  furiosa-litmus model-int8.onnx --skip-quantization --target-npu warboy
-  furiosa-litmus model.onnx --dump report --dump-model=structure
-
-\b
 Exit status: 0 the model works; 1 it does not; 2 no such file, no model, or a wrong option;
 3 the device cannot be used; 70 a fault of the toolchain.""",
 )
@@ -45,8 +44,7 @@ Exit status: 0 the model works; 1 it does not; 2 no such file, no model, or a wr
 @click.option("--dump-model", type=click.Choice(_DUMPS), metavar="[=structure]",
               help="Add the model and a script that repeats the run; `=structure`: without weights.")  # fmt: skip
 @click.option("--skip-quantization", is_flag=True, help="The model is quantized: skip steps 1 and 2.")
-@click.option("--target-npu", default="warboy-2pe", show_default=True, metavar="TARGET_NPU",
-              help="warboy (one PE) or warboy-2pe (both PEs, fused).")  # fmt: skip
+@target_npu("TARGET_NPU")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True,
               help="With json, stdout has only the verdict, as JSON.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show what runs where, with reasons.")

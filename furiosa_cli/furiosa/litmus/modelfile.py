@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,16 @@ if TYPE_CHECKING:
 
 MARK = "furiosa.litmus.weights"
 _SEED = 0
-# They say what the model does.
-_KEPT_FIELDS = ("op_type", "domain", "key", "attribute")
-_KEPT_NAMES = ("AttributeProto", "FunctionProto")
-
+_OURS = "furiosa."
+# Values of string attributes that decide what an operator of the ONNX standard computes.
+_CHOICES = (
+    "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", "constant", "reflect", "edge", "wrap", "nearest", "linear",
+    "cubic", "bilinear", "bicubic", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
+    "asymmetric", "tf_crop_and_resize", "tf_half_pixel_for_nn", "floor", "ceil", "round_prefer_floor",
+    "round_prefer_ceil", "stretch", "not_larger", "not_smaller", "forward", "reverse", "bidirectional", "DCR",
+    "CRD", "avg", "max", "min", "sum", "mean", "none", "add", "mul", "zeros", "border", "output_half_pixel", "tanh",
+    "LEFT", "RIGHT",
+)  # fmt: skip
 # Float weights of any size are replaced where they enter these; elsewhere only large ones, which are no shapes.
 _COMPUTES = {
     "Add", "BatchNormalization", "Conv", "ConvTranspose", "Div", "GRU", "Gather", "Gemm", "GroupNormalization",
@@ -31,6 +38,7 @@ _INTEGER_WEIGHTS = {
     "DequantizeLinear": (0,), "QLinearConv": (3, 8), "QLinearMatMul": (0, 3), "ConvInteger": (1,),
     "MatMulInteger": (0, 1),
 }  # fmt: skip
+_BYTES = (2, 3)  # element types UINT8 and INT8, in which texts may lie
 _FLOATS, _INTEGERS = (1, 10, 11), (2, 3, 6)  # element types: FLOAT, FLOAT16, DOUBLE; UINT8, INT8, INT32
 
 
@@ -64,21 +72,59 @@ def _no_model(path: Path) -> NotOnnxError:
                         hint="convert it; with `--skip-quantization` its format may be another")  # fmt: skip
 
 
-def clean(message: Any, scrub: Callable[[str], str]) -> None:
-    """Remove the descriptions, which exporters fill with source paths, and scrub names. The model computes the same."""
-    kept = {*_KEPT_FIELDS, *(("name",) if message.DESCRIPTOR.name in _KEPT_NAMES else ())}
+def clean(message: Any, scrub: Callable[[str], str], same_length: Callable[[bytes], bytes]) -> None:
+    """Scrub every text in a message of the ONNX format, consistently; the model computes the same.
+
+    Descriptions, which exporters fill with source paths, are removed, and so is what no version of the format knows.
+    """
+    message.DiscardUnknownFields()
     for field, value in message.ListFields():
-        first = value if isinstance(value, (str, bytes, int, float)) or hasattr(value, "ListFields") else value[0]
-        if field.name == "doc_string":
-            message.ClearField(field.name)
+        many = not isinstance(value, (str, bytes, int, float)) and not hasattr(value, "ListFields")
+        first = value[0] if many else value
+        if field.name in ("doc_string", "metadata_props"):
+            _keep_ours(message, field.name, scrub)
         elif hasattr(first, "ListFields"):
-            for item in [value] if first is value else value:
-                clean(item, scrub)
-        elif isinstance(first, str) and field.name not in kept:
-            if first is value:
-                setattr(message, field.name, scrub(value))
+            for item in value if many else [value]:
+                clean(item, scrub, same_length)
+        elif isinstance(first, (str, bytes)):
+            texts = [_cleaned(message, field.name, text, scrub, same_length) for text in (value if many else [value])]
+            if many:
+                value[:] = texts
             else:
-                value[:] = [scrub(item) for item in value]
+                setattr(message, field.name, texts[0])
+
+
+def _cleaned(
+    message: Any, field: str, text: str | bytes, scrub: Callable[[str], str], same_length: Callable[[bytes], bytes]
+) -> str | bytes:
+    if isinstance(text, str):
+        return text if text in _standard_words() else scrub(text)
+    if field == "raw_data":
+        return same_length(text) if message.data_type in _BYTES else text
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError:
+        return same_length(text)
+    return text if decoded in _standard_words() else scrub(decoded).encode()
+
+
+def _keep_ours(message: Any, field: str, scrub: Callable[[str], str]) -> None:
+    """Of the properties of a model, those that the quantizer wrote decide what is computed."""
+    ours = [] if field != "metadata_props" else [(item.key, item.value) for item in message.metadata_props
+                                                 if item.key.startswith(_OURS)]  # fmt: skip
+    message.ClearField(field)
+    for key, value in ours:
+        start, _, name = key.partition("_type.")
+        message.metadata_props.add(key=f"{start}_type.{scrub(name)}" if name else key, value=value)
+
+
+@cache
+def _standard_words() -> frozenset[str]:
+    """Operators, domains, attributes and choices of the ONNX standard: they stay, even when the user is called so."""
+    from onnx import defs
+
+    schemas = defs.get_all_schemas_with_history()
+    return frozenset((*_CHOICES, *(word for each in schemas for word in (each.name, each.domain, *each.attributes))))
 
 
 def _distinct(scrub: Callable[[str], str]) -> Callable[[str], str]:
@@ -134,7 +180,7 @@ def for_dump(path: Path, structure: bool, scrub: Any) -> bytes | None:
         model = load(path)
     except FuriosaError:
         return None if structure else scrub.same_length(path.read_bytes())
-    clean(model, _distinct(scrub.text))
+    clean(model, _distinct(scrub.text), scrub.same_length)
     if structure:
         strip_weights(model)
     return bytes(model.SerializeToString(deterministic=True))

@@ -12,13 +12,15 @@ from typing import Any
 
 _HIDDEN = "***"
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>`]*@")
+# In bytes a login is printable, and not longer than any: weights are no texts.
+_LOGIN_BYTES = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,15}://[!#-&(-;=?A-_a-~]{1,200}@")
 _PASSWORD = re.compile(r"://[^/\s:]*:([^\s]+)@")
 _HOMES = re.compile(r"/(?:home|Users)/[^/\s\"'<>`:,;]+")
 _USER_NAMES = ("USER", "LOGNAME", "USERNAME", "SUDO_USER")
 _SECRET_NAMES = re.compile("PASS|TOKEN|SECRET|KEY|CREDENTIAL|AUTH|PWD", re.IGNORECASE)
 # Words and numbers are in every file: such a value tells nothing, unless its name says that it is a secret.
 _COMMON = re.compile(r"[A-Za-z]+|[\d.,:+-]+")
-_SHORTEST, _SHORTEST_SECRET, _SHORTEST_USER = 6, 4, 2
+_SHORTEST, _SHORTEST_SECRET, _SHORTEST_USER, _SHORTEST_IN_BYTES = 6, 4, 2, 5
 _PAGE_DATA = re.compile(r'(<script type="application/json"[^>]*>)(.*?)(</script>)', re.DOTALL)
 _PAGE_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -33,8 +35,8 @@ class Scrubber:
         self._words |= dict.fromkeys(homes, "~")
         literals = "|".join(map(re.escape, sorted(self._words, key=len, reverse=True)))
         self._literals = re.compile(literals or r"(?!)")
-        names = "|".join(map(re.escape, sorted(users, key=len, reverse=True)))
-        self._users = re.compile(f"(?<![A-Za-z0-9])(?:{names})(?![A-Za-z0-9])" if names else r"(?!)")
+        self._users = _names(users)
+        self._users_in_bytes = _names({user for user in users if len(user) >= _SHORTEST_IN_BYTES})
 
     def text(self, text: str) -> str:
         """A text without what is private."""
@@ -60,7 +62,15 @@ class Scrubber:
 
     def same_length(self, data: bytes) -> bytes:
         """Bytes of an unknown format, private texts overwritten with stars, so that every offset stays."""
-        return re.sub(self._literals.pattern.encode(), lambda found: b"*" * len(found[0]), data)
+        for pattern in (_LOGIN_BYTES, self._literals, _HOMES, self._users_in_bytes):
+            data = re.sub(pattern.pattern.encode(), lambda found: b"*" * len(found[0]), data)
+        return data
+
+
+def _names(users: set[str]) -> re.Pattern[str]:
+    """Finds these names as whole words."""
+    names = "|".join(map(re.escape, sorted(users, key=len, reverse=True)))
+    return re.compile(f"(?<![A-Za-z0-9])(?:{names})(?![A-Za-z0-9])" if names else r"(?!)")
 
 
 def _owner(environment: Mapping[str, str]) -> tuple[set[str], set[str]]:
@@ -72,7 +82,7 @@ def _owner(environment: Mapping[str, str]) -> tuple[set[str], set[str]]:
 
         entry = pwd.getpwuid(os.getuid())
         homes.add(entry.pw_dir)
-        users.add(entry.pw_name)
+        users.update((entry.pw_name, entry.pw_gecos.split(",")[0]))
     homes |= {os.path.realpath(home) for home in homes if home}
     users |= {Path(home).name for home in homes}
     return (
