@@ -222,11 +222,6 @@ def test_every_environment_variable_is_documented(table: Callable[[str, str, lis
     table("docs/run.md", "variables", ["| variable | meaning |", "|---|---|", *rows])
 
 
-def test_every_accelerated_operator_is_documented(table: Callable[[str, str, list[str]], None]) -> None:
-    rows = [f"| {', '.join(f'`{name}`' for name in row.onnx)} | {row.parity or 'bit-equal'} |" for row in OPS.values()]
-    table("docs/compile.md", "operators", ["| operators | against ONNX Runtime |", "|---|---|", *rows])
-
-
 def test_every_placement_reason_is_documented(table: Callable[[str, str, list[str]], None]) -> None:
     sentences: dict[str, set[str]] = {}
     for code, sentence in _reasons():

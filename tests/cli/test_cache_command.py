@@ -139,8 +139,8 @@ def test_help_and_mistakes() -> None:
     assert out == run(FURIOSA, "cache", "--help")[1]
     assert "  furiosa cache prune --max-size 500M  " in out
     for arguments, message in (
-        (["cach"], "error: `furiosa` has no sub-command `cach`\n\nhint: did you mean `furiosa cache`?\n"),
-        (["cache", "lists"], "error: no such command 'lists'"),
+        (["cach"], "error: `furiosa` has no sub-command `cach`\n\nhint: did you mean `cache`?\n"),
+        (["cache", "lists"], "error: `furiosa cache` has no sub-command `lists`\n\nhint: did you mean `list`?"),
         (["cache", "prune", "--max-size", "12x"], "error: invalid value for '--max-size': `12x` is no size"),
         (["cache", "list", "more"], "error: got unexpected extra argument (more)"),
     ):

@@ -176,7 +176,7 @@ def test_help_and_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["summit"], "error: no such command 'summit'\n\nhint: `furiosactl --help` shows what it accepts\n"),
+        (["summit"], "error: `furiosactl` has no sub-command `summit`\n\nhint: `furiosactl --help` lists them\n"),
         (
             ["list", "--full"],
             "error: no such option '--full'\n\nhint: `furiosactl list --help` shows what it accepts\n",

@@ -68,7 +68,7 @@ def test_enf_show_for_people(compiled: Path) -> None:
     [
         (("enf", "show", "absent.enf"), "error: cannot read `absent.enf`"),
         (("enf", "show", __file__), "error: not a readable ENF file"),
-        (("enf", "shows"), "error: no such command 'shows'"),
+        (("enf", "shows"), "error: `furiosa enf` has no sub-command `shows`\n\nhint: did you mean `show`?"),
         (("enb",), "error: `furiosa` has no sub-command `enb`"),
     ],
 )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from furiosa.isa.errors import OptionError, UnsupportedError
+from furiosa.isa.errors import OptionError, UnsupportedError, did_you_mean
 
 _LATER = "it changes the model's interface, which this version cannot do"
 _WORKS: dict[str, type] = {"permute_input": list}
@@ -43,9 +42,8 @@ def check_config(config: Mapping[str, object]) -> None:
     known = _WORKS | _CHANGES | _TUNING | _INNER
     for name, value in config.items():
         if name not in known:
-            near = get_close_matches(str(name), known, 1)
             options = ", ".join(sorted(_WORKS | _CHANGES | _TUNING))
-            hint = f"did you mean `{near[0]}`?" if near else f"the options are {options}"
+            hint = did_you_mean(str(name), known) or f"the options are {options}"
             raise OptionError(f"unknown compiler option `{name}`", hint=hint)
         if type(value) is not known[name]:
             raise OptionError(f"compiler option `{name}` must be {known[name].__name__}, not {type(value).__name__}")

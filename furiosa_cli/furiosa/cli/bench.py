@@ -11,6 +11,7 @@ import click
 
 from furiosa.cli.bench_report import numbers, text
 from furiosa.cli.bench_report.checks import condition, percentile
+from furiosa.cli.command import Command
 from furiosa.cli.errors import emit, run
 from furiosa.isa.errors import ExitStatus
 
@@ -30,11 +31,10 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-Examples:
-  furiosa-bench model.onnx -n 1000 -w 4 --workload T
-  furiosa-bench model.enf -d npu0pe0 -n 100 -o report.json -T trace.json""",
+    cls=Command,
+    examples="""
+furiosa-bench model.onnx -n 1000 -w 4 --workload T
+furiosa-bench model.enf -d npu0pe0 -n 100 -o report.json -T trace.json""",
 )
 @click.argument("model-path", type=click.Path(), metavar="<model-path>")
 @click.option("-b", "--batch", type=int, metavar="NUMBER", help="Batch size, a power of two.  [default: 1]")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from furiosa.cli.errors import emit
+from furiosa.cli.command import Group, run_command
 from furiosa.cli.tables import FORMATS, Column, Row, render
 from furiosa.compiler.cache import Kept, Store, Trouble, open_store
 from furiosa.compiler.cache.upkeep import age, clear, prune, state
@@ -54,30 +54,25 @@ def _size(text: str) -> int:
 
 
 @click.group(
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-Examples:
-  furiosa cache list                   what is kept, and whether it would be used
-  furiosa cache stat --format json     how much that is, for a program
-  furiosa cache prune --max-size 500M  removes what was used longest ago
-  furiosa cache clear                  removes everything""",
+    cls=Group,
+    examples="""
+furiosa cache list                   what is kept, and whether it would be used
+furiosa cache stat --format json     how much that is, for a program
+furiosa cache prune --max-size 500M  removes what was used longest ago
+furiosa cache clear                  removes everything""",
 )
-@click.pass_context
-def cache(context: click.Context) -> str | None:
+def cache() -> None:
     """Look into the cache of compiler results, and make it smaller.
 
     The cache is where FC_CACHE_STORE_URL says: a folder (~/.cache/furiosa/compiler), or a Redis server.
     """
-    return context.get_help() if context.invoked_subcommand is None else None
 
 
 @cache.command(
     name="list",
-    epilog="""\b
-Examples:
-  furiosa cache list
-  furiosa cache list --format csv""",
+    examples="""
+furiosa cache list
+furiosa cache list --format csv""",
 )
 @_format
 def list_command(style: str) -> str:
@@ -89,10 +84,9 @@ def list_command(style: str) -> str:
 
 
 @cache.command(
-    epilog="""\b
-Examples:
-  furiosa cache stat
-  furiosa cache stat --format json"""
+    examples="""
+furiosa cache stat
+furiosa cache stat --format json"""
 )
 @_format
 def stat(style: str) -> str:
@@ -116,9 +110,8 @@ def stat(style: str) -> str:
 
 @cache.command(
     name="clear",
-    epilog="""\b
-Examples:
-  furiosa cache clear""",
+    examples="""
+furiosa cache clear""",
 )
 def clear_command() -> str:
     """Remove every result that is kept."""
@@ -128,10 +121,9 @@ def clear_command() -> str:
 
 @cache.command(
     name="prune",
-    epilog="""\b
-Examples:
-  furiosa cache prune
-  furiosa cache prune --max-size 500M""",
+    examples="""
+furiosa cache prune
+furiosa cache prune --max-size 500M""",
 )
 @click.option("--max-size", type=_size, metavar="SIZE", help="What may be left, in bytes or as 500M, 2G.")
 def prune_command(max_size: int | None) -> str:
@@ -142,11 +134,7 @@ def prune_command(max_size: int | None) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run `furiosa cache` with these arguments; returns its exit status."""
-    result = cache.main(args=[*arguments], prog_name="furiosa cache", standalone_mode=False)
-    if isinstance(result, str):
-        emit(result)
-        return 0
-    return int(result or 0)
+    return run_command(cache, "furiosa cache", arguments)
 
 
 @contextmanager

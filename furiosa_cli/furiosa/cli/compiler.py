@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from furiosa.cli.command import Command, target_npu
 from furiosa.cli.errors import run
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _TARGET_IRS = ("dfg", "ldfg", "cdfg", "gir", "lir", "enf")
 
 
-class _Command(click.Command):
+class _Command(Command):
     """The compiler's command: its help begins with the line that SDK users know."""
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -42,13 +43,11 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 @click.command(
     cls=_Command,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-Examples:
-  furiosa-compiler model.onnx                      writes output.enf
-  furiosa-compiler model.onnx -o model.enf -v      says what runs where, and why
-  furiosa-compiler model.onnx --target-npu warboy --batch-size 4 --report report.json
-  furiosa-compiler model.onnx --target-ir lir      writes the instructions as text""",
+    examples="""
+furiosa-compiler model.onnx                      writes output.enf
+furiosa-compiler model.onnx -o model.enf -v      says what runs where, and why
+furiosa-compiler model.onnx --target-npu warboy --batch-size 4 --report report.json
+furiosa-compiler model.onnx --target-ir lir      writes the instructions as text""",
 )
 @click.argument("source", type=click.Path(path_type=Path), metavar="<SOURCE>")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Output file.  [default: output.<TARGET_IR>]")
@@ -60,8 +59,7 @@ Examples:
     "--target-ir", type=click.Choice(_TARGET_IRS, case_sensitive=False), default="enf", show_default=True,
     help="The layer to stop at; every layer is a SOURCE again.",
 )  # fmt: skip
-@click.option("--target-npu", default="warboy-2pe", show_default=True, metavar="NPU",
-              help="warboy (one PE) or warboy-2pe (both PEs, fused).")  # fmt: skip
+@target_npu("NPU")
 @click.option("--dot-graph", type=click.Path(path_type=Path), metavar="FILE", help="Also write the graph as DOT.")
 @click.option(
     "--analyze-memory", type=click.Path(path_type=Path), metavar="FILE", help="Also write the use of SRAM as HTML."

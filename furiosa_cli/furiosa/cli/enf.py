@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from furiosa.cli.errors import emit
+from furiosa.cli.command import Group, run_command
 from furiosa.cli.tables import Column, Row, render
 
 if TYPE_CHECKING:
@@ -24,31 +24,32 @@ _PROGRAM = (Column("#", "index"), Column("Instruction", "instruction"), Column("
 _COUNTS = (Column("Instruction", "instruction"), Column("Count", "count"))
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.pass_context
-def enf(context: click.Context) -> None:
+@click.group(
+    cls=Group,
+    examples="""
+furiosa enf show model.enf   steps, programs and memory
+furiosa enf show --help      more of it""",
+)
+def enf() -> None:
     """Look into compiled files."""
-    if context.invoked_subcommand is None:
-        emit(context.get_help())
 
 
 @enf.command(
-    epilog="""\b
-Examples:
-  furiosa enf show model.enf
-  furiosa enf show model.enf --instructions   each instruction, with the node of the model it comes from
-  furiosa enf show model.enf --format json"""
+    examples="""
+furiosa enf show model.enf
+furiosa enf show model.enf --instructions   each instruction and the model's node it comes from
+furiosa enf show model.enf --format json"""
 )
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--instructions", is_flag=True, help="List every instruction instead of counts.")
 @click.option("--format", "style", type=click.Choice(("table", "json")), default="table", show_default=True,
               help="JSON always has every instruction.")  # fmt: skip
-def show(file: Path, instructions: bool, style: str) -> None:
+def show(file: Path, instructions: bool, style: str) -> str:
     """Show the inputs, outputs, steps, programs and memory of FILE."""
     from furiosa.isa.enf import read
 
     model = read(file)
-    emit(json.dumps(_record(model)) if style == "json" else _text(model, instructions))
+    return json.dumps(_record(model)) if style == "json" else _text(model, instructions)
 
 
 def _text(model: Enf, instructions: bool) -> str:
@@ -133,4 +134,4 @@ def _record(model: Enf) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> int:
     """`furiosa enf`: its exit status."""
-    return int(enf.main(list(arguments), prog_name="furiosa enf", standalone_mode=False) or 0)
+    return run_command(enf, "furiosa enf", arguments)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from furiosa.cli.errors import emit
+from furiosa.cli.command import Command, run_command
 from furiosa.cli.tables import FORMATS, Column, Row, render
 from furiosa.isa import env
 from furiosa.isa.errors import OptionError
@@ -16,19 +16,18 @@ _COLUMNS = (Column("Name", "name"), Column("Value", "value"), Column("Origin", "
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-Examples:
-  furiosa env
-  furiosa env --format json""",
+    cls=Command,
+    examples="""
+furiosa env
+furiosa env --format json""",
 )
 @click.option(
     "--format", "style", type=click.Choice(FORMATS), default="table", show_default=True,
     help="How to print; everything but the table is for programs.",
 )  # fmt: skip
-def environment(style: str) -> None:
+def environment(style: str) -> str:
     """Show every environment variable that the toolchain reads. Passwords are masked."""
-    emit(render(style, _COLUMNS, [_row(variable) for variable in env.VARIABLES.values()]))
+    return render(style, _COLUMNS, [_row(variable) for variable in env.VARIABLES.values()])
 
 
 def _row(variable: env.Variable[object]) -> Row:
@@ -44,4 +43,4 @@ def _row(variable: env.Variable[object]) -> Row:
 
 def main(arguments: Sequence[str]) -> int:
     """`furiosa env`: its exit status."""
-    return int(environment.main(list(arguments), prog_name="furiosa env", standalone_mode=False) or 0)
+    return run_command(environment, "furiosa env", arguments)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 
 from furiosa.isa import env
-from furiosa.isa.errors import ExitStatus, FuriosaError, OptionError
+from furiosa.isa.errors import ExitStatus, FuriosaError, OptionError, did_you_mean
 
 BROKEN_PIPE = 128 + signal.SIGPIPE  # what a shell reports for programs that die of it
 
@@ -95,12 +96,24 @@ def _of_click(error: Exception) -> tuple[str, int] | None:
         return "interrupted", ExitStatus.INTERRUPTED
     if not isinstance(error, click.ClickException):
         return None
-    message = error.format_message().rstrip(".")
+    message = getattr(error, "message", "") if isinstance(error, click.NoSuchOption) else error.format_message()
+    message = message.rstrip(".")
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else os.path.basename(sys.argv[0])
-    hint = f"`{command} --help` shows what it accepts"
+    hint = _suggestion(error) or f"`{command} --help` shows what it accepts"
     rendered = FuriosaError(message[:1].lower() + message[1:], hint=hint).render()
     return rendered, ExitStatus.USAGE
+
+
+def _suggestion(error: Exception) -> str | None:
+    """What may be meant, for a misspelt option or a misspelt value of a choice."""
+    import click
+
+    if isinstance(error, click.NoSuchOption):
+        return did_you_mean(error.option_name, error.possibilities or ())
+    kind = getattr(getattr(error, "param", None), "type", None)
+    given = re.search("'([^']*)' is not one of", str(error))
+    return did_you_mean(given[1], map(str, kind.choices)) if given and isinstance(kind, click.Choice) else None
 
 
 def _unexpected(error: Exception) -> str:

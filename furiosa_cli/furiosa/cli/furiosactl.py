@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import click
 
+from furiosa.cli.command import Group, run_command
 from furiosa.cli.errors import emit, run
 from furiosa.cli.tables import FORMATS, Column, Row, render
 from furiosa.npu_sim.devices.host import Card, cards
@@ -46,30 +47,25 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 @click.group(
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-Examples:
-  furiosactl info --full          identity, firmware and sensors of every card
-  furiosactl list --format json   cores and device files, for a program
-  furiosactl ps                   who uses which device
-  furiosactl top                  how busy they are""",
+    cls=Group,
+    examples="""
+furiosactl info --full          identity, firmware and sensors of every card
+furiosactl list --format json   cores and device files, for a program
+furiosactl ps                   who uses which device
+furiosactl top                  how busy they are""",
 )
 @click.option(
     "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
-@click.pass_context
-def furiosactl(context: click.Context) -> str | None:
+def furiosactl() -> None:
     """Show the NPUs of this host: simulated FuriosaAI Warboy cards."""
-    return context.get_help() if context.invoked_subcommand is None else None
 
 
 @furiosactl.command(
-    epilog="""\b
-Examples:
-  furiosactl info
-  furiosactl info --full
-  furiosactl info --format json"""
+    examples="""
+furiosactl info
+furiosactl info --full
+furiosactl info --format json"""
 )
 @click.option("--full", is_flag=True, help="Also show UUID, serial number and device numbers in the table.")
 @_format
@@ -83,10 +79,9 @@ def info(full: bool, style: str) -> str:
 
 @furiosactl.command(
     name="list",
-    epilog="""\b
-Examples:
-  furiosactl list
-  furiosactl list --format yaml""",
+    examples="""
+furiosactl list
+furiosactl list --format yaml""",
 )
 @_format
 def list_command(style: str) -> str:
@@ -97,10 +92,9 @@ def list_command(style: str) -> str:
 
 
 @furiosactl.command(
-    epilog="""\b
-Examples:
-  furiosactl ps
-  furiosactl ps --format csv"""
+    examples="""
+furiosactl ps
+furiosactl ps --format csv"""
 )
 @_format
 def ps(style: str) -> str:
@@ -113,11 +107,10 @@ def ps(style: str) -> str:
 
 
 @furiosactl.command(
-    epilog="""\b
-Examples:
-  furiosactl top
-  furiosactl top --interval 200
-  furiosactl top --count 10 --format json   ten intervals, one JSON object a line"""
+    examples="""
+furiosactl top
+furiosactl top --interval 200
+furiosactl top --count 10 --format json   ten intervals, one JSON object a line"""
 )
 @click.option(
     "--interval", type=click.IntRange(min=1), default=1000, show_default=True, metavar="MS", help="Milliseconds."
@@ -138,15 +131,7 @@ def top(interval: int, count: int | None, style: str) -> None:
 
 def main() -> int:
     """The console script: its exit status."""
-    return run(_main)
-
-
-def _main() -> int:
-    result = furiosactl.main(prog_name="furiosactl", standalone_mode=False)
-    if isinstance(result, str):
-        emit(result)
-        return 0
-    return int(result or 0)
+    return run(lambda: run_command(furiosactl, "furiosactl", sys.argv[1:]))
 
 
 def _info_row(card: Card) -> Row:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from furiosa.isa.errors import OptionError
+from furiosa.isa.errors import OptionError, did_you_mean
 
 if TYPE_CHECKING:
     import argparse
@@ -29,11 +29,22 @@ COMMAND_LIST = (
 # Sub-commands of our own: the module of each, imported when it is called, and its help. `main(arguments)` of the module
 # gets what follows the sub-command, and returns the exit status.
 OWN_COMMANDS = {
+    "ops": ("furiosa.cli.ops", "The operators that the NPU runs, and what must hold for that"),
     "enf": ("furiosa.cli.enf", "A look into compiled files: steps, programs, instructions and where they come from"),
     "env": ("furiosa.cli.environment", "Every environment variable, with its value, origin and meaning"),
     "quantize": ("furiosa.cli.quantize", "Quantization of a float model to int8, with a look at what is lost"),
     "cache": ("furiosa.cli.cache", "The cache of compiler results: what it holds, and making it smaller"),
+    "completion": ("furiosa.cli.completion", "What bash, zsh and fish need to complete these commands"),
 }
+
+EXAMPLES = """\
+examples:
+  furiosa compile model.onnx -o model.enf
+  furiosa litmus model.onnx              does this model work?
+  furiosa ops --search conv              what the NPU runs
+  furiosa compile --help                 the options of a sub-command"""
+
+_COMPLETE = "_FURIOSA_COMPLETE"  # set by a shell that wants to know what may follow
 
 _HINT = "`furiosa --help` lists the options and sub-commands"
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -101,6 +112,10 @@ def _wait(child: int, waited: set[signal.Signals]) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     registry = CommandRegistry()
+    if asked := os.environ.get(_COMPLETE):
+        from furiosa.cli.completion import complete
+
+        return complete(asked, _helps(registry), lambda subcommand: _run(subcommand, registry, []))
     parser = _parser(registry)
     # argparse never sees what follows the sub-command: it would consume `--` and complete abbreviations.
     position = next((i for i, text in enumerate(arguments) if not text.startswith("-")), len(arguments))
@@ -111,16 +126,24 @@ def _main(arguments: Sequence[str]) -> int:
         return _emit(_version())
     if args.subcommand is None:
         return _emit(parser.format_help().rstrip("\n"))
-    if args.subcommand in OWN_COMMANDS:
-        return _own(args.subcommand, arguments[position + 1 :])
-    return execute(registry, args, arguments[position + 1 :])
+    return _run(args.subcommand, registry, arguments[position + 1 :])
 
 
-def _own(subcommand: str, arguments: Sequence[str]) -> int:
+def _run(subcommand: str, registry: CommandRegistry, arguments: Sequence[str]) -> int:
+    """Run a sub-command, of our own or an executable, and return its exit status."""
+    from argparse import Namespace
     from importlib import import_module
 
-    module, _ = OWN_COMMANDS[subcommand]
-    return int(import_module(module).main(arguments))
+    if subcommand in OWN_COMMANDS:
+        module, _ = OWN_COMMANDS[subcommand]
+        return int(import_module(module).main(arguments))
+    return execute(registry, Namespace(subcommand=subcommand), arguments)
+
+
+def _helps(registry: CommandRegistry) -> dict[str, str]:
+    """What can be run here, with its help."""
+    found = {name: command.description for name, command in registry.commands.items()}
+    return found | {name: text for name, (_, text) in OWN_COMMANDS.items()}
 
 
 def _version() -> str:
@@ -143,15 +166,14 @@ def _parser(registry: CommandRegistry) -> argparse.ArgumentParser:
 
     parser = Parser(
         prog="furiosa",
-        description=f"FuriosaAI SDK CLI (ver. {VERSION})",
-        epilog="`furiosa <sub-command> --help` shows the options of a sub-command, "
-        "for example `furiosa compile --help`.",
+        description=f"FuriosaAI SDK CLI (ver. {VERSION})\n\n{EXAMPLES}",
+        epilog="`furiosa <sub-command> --help` shows the options of a sub-command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     subparsers = parser.add_subparsers(title="sub-command help", dest="subcommand", metavar="<sub-command>")
-    helps = {name: command.description for name, command in registry.commands.items()}
-    for name, text in {**helps, **{name: text for name, (_, text) in OWN_COMMANDS.items()}}.items():
+    for name, text in _helps(registry).items():
         subparsers.add_parser(name, help=text, add_help=False)
     return parser
 
@@ -159,10 +181,8 @@ def _parser(registry: CommandRegistry) -> argparse.ArgumentParser:
 def _absent(subcommand: str, registry: CommandRegistry) -> OptionError:
     needed = next((name for name, _ in COMMAND_LIST if _subcommand(name) == subcommand), None)
     if needed is None:
-        from difflib import get_close_matches
-
-        near = get_close_matches(subcommand, [*registry.commands, *OWN_COMMANDS], 1)
-        hint = f"did you mean `furiosa {near[0]}`?" if near else _HINT
+        known = [*registry.commands, *OWN_COMMANDS]
+        hint = did_you_mean(subcommand, known) or _HINT
         return OptionError(f"`furiosa` has no sub-command `{subcommand}`", hint=hint)
     return OptionError(
         f"`furiosa {subcommand}` needs the executable `{needed}`, which is not on PATH",

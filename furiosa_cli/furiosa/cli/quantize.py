@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from furiosa.cli.command import Command, run_command
 from furiosa.cli.errors import emit
 from furiosa.cli.tables import Column, Row, render
 
@@ -48,20 +49,20 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[float, .
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-Examples:
-  furiosa quantize model.onnx -o model-int8.onnx --data samples.npz
-  furiosa quantize model.onnx -o model-int8.onnx --data images/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
-  furiosa quantize model.onnx -o model-int8.onnx --data samples.npz --method mse-asym --report losses.html
-  furiosa quantize model.onnx -o model-int8.onnx --data samples.npz --input-type uint8 --exclude Softmax""",
+    cls=Command,
+    examples="""
+furiosa quantize model.onnx -o int8.onnx --data samples.npz
+furiosa quantize model.onnx -o int8.onnx --data images/ --mean 0.485,0.456,0.406 --std 0.229
+furiosa quantize model.onnx -o int8.onnx --data samples.npz --method mse-asym --report losses.html
+furiosa quantize model.onnx -o int8.onnx --data samples.npz --input-type uint8 --exclude Softmax""",
 )
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="The int8 model.")
 @click.option("--data", type=click.Path(path_type=Path), required=True, metavar="DIR|NPZ",
               help="Calibration data: an .npy or .npz file, or a folder of those or of images.")  # fmt: skip
 @click.option("--method", type=click.Choice(_METHODS, case_sensitive=False), default="min-max-asym", show_default=True,
-              help="How ranges are chosen.")  # fmt: skip
+              metavar="METHOD",
+              help="How ranges are chosen: min-max, entropy, percentile, mse or sqnr, and -asym or -sym.")  # fmt: skip
 @click.option("--percentage", type=float, default=99.99, show_default=True, help="Of the percentile methods.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Use the first N samples.  [default: all]")
 @click.option("--input-type", type=click.Choice(("uint8", "int8")), help="Integer inputs: no Quantize step is left.")
@@ -211,4 +212,4 @@ def _decibels(value: float) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """`furiosa quantize`: its exit status."""
-    return int(quantize.main(list(arguments), prog_name="furiosa quantize", standalone_mode=False) or 0)
+    return run_command(quantize, "furiosa quantize", arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -82,3 +83,12 @@ class InternalError(FuriosaError):
     """A fault of this software, to be reported together with the named pass or instruction."""
 
     exit_status = ExitStatus.INTERNAL
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The hint for a misspelt name: the nearest of the known ones, whatever their case; None when none is near."""
+    from difflib import get_close_matches
+
+    lower = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), lower, 1)
+    return f"did you mean `{lower[near[0]]}`?" if near else None

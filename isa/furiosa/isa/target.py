@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from furiosa.isa.errors import OptionError
+from furiosa.isa.errors import OptionError, did_you_mean
 
 _FILE = Path(__file__).parent / "targets" / "warboy.toml"
 _ALIASES = {
@@ -77,6 +77,7 @@ def target(name: str) -> Target:
     """The target with this name or alias. Raises OptionError for another name."""
     known = _ALIASES.get(name, name)
     if known not in names():
-        raise OptionError(f"unknown target NPU `{name}`", hint=f"the targets are {', '.join(names())}")
+        hint = did_you_mean(name, names()) or f"the targets are {', '.join(names())}"
+        raise OptionError(f"unknown target NPU `{name}`", hint=hint)
     values = _table()["common"] | _table()[known]
     return Target(name=known, **{f.name: values[f.name] for f in fields(Target) if f.name != "name"})

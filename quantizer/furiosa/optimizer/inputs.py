@@ -8,6 +8,7 @@ from operator import index
 
 from onnx import TensorShapeProto, ValueInfoProto
 
+from furiosa.isa.errors import did_you_mean
 from furiosa.optimizer.failures import ArgumentError, ArgumentTypeError, DynamicShapeError
 
 Shapes = Mapping[str, Sequence[int | None]]
@@ -47,7 +48,7 @@ def _checked(shapes: Shapes, names: set[str]) -> Shapes:
         if name not in names:
             known = ", ".join(f"`{name}`" for name in sorted(names)) or "none"
             raise ArgumentError(f"input_shapes names `{name}`, which is no input of the model",
-                                hint=f"its inputs: {known}")  # fmt: skip
+                                hint=did_you_mean(name, names) or f"its inputs: {known}")  # fmt: skip
         if not _is_shape(shape):
             raise ArgumentError(f"input_shapes gives {shape!r} for input `{name}`",
                                 hint="give a list with a positive integer, or None, for each axis")  # fmt: skip

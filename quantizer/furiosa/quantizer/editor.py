@@ -11,7 +11,7 @@ from math import isfinite
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
-from furiosa.isa.errors import OptionError
+from furiosa.isa.errors import OptionError, did_you_mean
 from furiosa.quantizer.names import get_output_names, get_pure_input_names
 
 _PREFIX = "furiosa.quantizer."
@@ -73,7 +73,8 @@ class ModelEditor:
                               hint=f"leave the {border} as it is")  # fmt: skip
         if name not in names:
             raise EditorError(f"`{name}` is no {border} of the model",
-                              hint=f"its {border}s are {', '.join(f'`{each}`' for each in names)}")  # fmt: skip
+                              hint=did_you_mean(name, names)
+                              or f"its {border}s are {', '.join(f'`{each}`' for each in names)}")  # fmt: skip
         element = next(value for value in values if value.name == name).type.tensor_type.elem_type
         if element != TensorProto.FLOAT:
             found = onnx.TensorProto.DataType.Name(element).lower()

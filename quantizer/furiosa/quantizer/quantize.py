@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Collection, Sequence
 
 import onnx
 from onnx import ModelProto, TensorProto
 
-from furiosa.isa.errors import ModelError, OptionError
+from furiosa.isa.errors import ModelError, OptionError, did_you_mean
 from furiosa.quantizer.canonical import canonicalize
 from furiosa.quantizer.editor import Border, EditorError, TensorType, take_border
 from furiosa.quantizer.encodings import Encodings, Ranges, check_ranges
@@ -88,9 +87,8 @@ def _excluded(model: ModelProto, exclude: Collection[str]) -> set[str]:
     known = {name for node in nodes for name in (node.name, node.op_type)}
     for name in exclude:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
             raise OptionError(f"cannot exclude `{name}`: no node and no operator of the model has this name",
-                              hint=f"did you mean `{near[0]}`?" if near else "name nodes or operators")  # fmt: skip
+                              hint=did_you_mean(name, known) or "name nodes or operators")  # fmt: skip
     return {node.name for node in nodes if node.name in exclude or node.op_type in exclude}
 
 

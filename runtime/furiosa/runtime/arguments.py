@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from furiosa.isa.errors import did_you_mean
 from furiosa.runtime.interface import DataType, Model, TensorDesc
 
 Array = NDArray[Any]
@@ -36,7 +37,7 @@ def named_arrays(model: Model, inputs: Mapping[str, Tensor]) -> list[Array]:
     names = [desc.name for desc in model.inputs()]
     for name in inputs:
         if name not in names:
-            raise ValueError(f"the model has no input `{name}`: its inputs are {_list(names)}")
+            raise ValueError(f"the model has no input `{name}`: {_known('inputs', name, names)}")
     if missing := [name for name in names if name not in inputs]:
         raise ValueError(f"no tensor is given for the inputs {_list(missing)}")
     return [_array(inputs[desc.name or ""], desc, model) for desc in model.inputs()]
@@ -49,8 +50,13 @@ def output_indices(model: Model, outputs: Sequence[str]) -> list[int]:
     names = [desc.name for desc in model.outputs()]
     for name in outputs:
         if name not in names:
-            raise ValueError(f"the model has no output `{name}`: its outputs are {_list(names)}")
+            raise ValueError(f"the model has no output `{name}`: {_known('outputs', name, names)}")
     return [names.index(name) for name in outputs]
+
+
+def _known(what: str, name: str, names: Sequence[str | None]) -> str:
+    near = did_you_mean(str(name), [each for each in names if each])
+    return near or f"its {what} are {_list(names)}"
 
 
 def is_array(value: object) -> bool:

@@ -42,13 +42,16 @@ FORMS = {
     "QLinearSoftmax": Form("Softmax", _DATA_FIRST, (3, 4)),
 }
 
+CONCAT = "QLinearConcat"
+"""It has any number of operands."""
+
 
 def form(op: Op) -> Form | None:
     """The form of a model's node; None when it is of another kind, or its result is not quantized."""
     node: OnnxNode = op.attrs
     if op.kind != "onnx" or not op.type.dtype.quantized or node.domain not in ("", "com.microsoft"):
         return None
-    if node.op_type == "QLinearConcat":
+    if node.op_type == CONCAT:
         return Form("Concat", tuple((i, i + 1, i + 2) for i in range(2, len(op.inputs), 3)), (0, 1))
     return FORMS.get(node.op_type)
 

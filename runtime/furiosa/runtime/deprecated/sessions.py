@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from numpy.typing import NDArray
 
-from furiosa.isa.errors import FuriosaError
+from furiosa.isa.errors import FuriosaError, did_you_mean
 from furiosa.runtime import sync
 from furiosa.runtime.arguments import Tensor, input_arrays, is_array, named_arrays, output_indices
 from furiosa.runtime.arguments import TensorArray as Inputs
@@ -317,7 +317,8 @@ def _valid(arrays: Callable[[], list[NDArray[Any]]]) -> list[NDArray[Any]]:
         raise InvalidInput(str(error)) from None
 
 
-def _check_names(names: Iterable[str], known: Container[str | None]) -> None:
+def _check_names(names: Iterable[str], known: Collection[str | None]) -> None:
     for name in names:
         if name not in known:
-            raise TensorNameNotFound(f"{TensorNameNotFound.text}: `{name}`")
+            near = did_you_mean(str(name), [each for each in known if each])
+            raise TensorNameNotFound(f"{TensorNameNotFound.text}: `{name}`" + (f", {near}" if near else ""))
