@@ -51,7 +51,6 @@ def test_commands(
 
 def test_tensors() -> None:
     model = conv_model("Relu")
-    ranges = dict.fromkeys(("x", "c", "r", "y", "w"), (-1.0, 1.0))
     with create_runner(tiny()) as runner:
         given, result = runner.model.input(0).name, runner.model.output(0).name
         value = np.zeros(runner.model.input(0).shape, np.float32)
