@@ -24,13 +24,15 @@ _PES_OF_A_CARD = 2
 class Npu:
     """One opened device. In modelled time it executes one program after the other.
 
-    ``paced`` is whether it does so in real time too (FURIOSA_SIM_PACE).
+    ``paced`` is whether it does so in real time too (FURIOSA_SIM_PACE). What this computer needs to find the results
+    does not occupy the device: several workers may do so at once.
     """
 
     def __init__(self, device: OpenDevice) -> None:
         self._device = device
         self.target = target(device.target)
         self._lock = threading.Lock()
+        self._free = 0  # when it will have done all that it was given, in ns of the performance counter
         self.paced = env.PACE.get() == "realtime"
 
     @property
@@ -53,15 +55,21 @@ class Npu:
     def execute(self, machine: Machine, program: ModelledProgram, inputs: Sequence[Array]) -> list[Array]:
         """Run a loaded program; its modelled time is charged to the device's counters.
 
-        With FURIOSA_SIM_PACE=realtime the device stays busy at least that long.
+        With FURIOSA_SIM_PACE=realtime the device is busy that long, after what it was given before, and the results
+        come no earlier than its end.
         """
-        with self._lock:
-            due = time.perf_counter_ns() + program.nanoseconds(program.timeline.cycles)
-            outputs = machine.run(inputs)
-            if self.paced:
-                time.sleep(max(0, due - time.perf_counter_ns()) / 1e9)
-            self.charge(program)
+        due = self._reserve(program) if self.paced else 0
+        outputs = machine.run(inputs)
+        if self.paced:
+            time.sleep(max(0, due - time.perf_counter_ns()) / 1e9)
+        self.charge(program)
         return outputs
+
+    def _reserve(self, program: ModelledProgram) -> int:
+        """When the program will be done, if it begins as soon as the device is free."""
+        with self._lock:
+            self._free = max(self._free, time.perf_counter_ns()) + program.nanoseconds(program.timeline.cycles)
+            return self._free
 
     def charge(self, program: ModelledProgram, executions: int = 1) -> None:
         """Count executions. Raises DeviceError when the device is not open in this process."""

@@ -129,7 +129,9 @@ class Engine:
             self.worker_num = min(worker_num or len(devices.npus), _MOST_WORKERS)
             self._processors = len(os.sched_getaffinity(0))
             self._threads = env.THREADS.get()
-            cpu_models = [CpuModel(data, self._share(self.worker_num)) for data in enf.cpu_models]
+            # Workers that wait for a paced device leave the processors to the others.
+            threads = self._threads if devices.npus[0].paced else self._share(self.worker_num)
+            cpu_models = [CpuModel(data, threads) for data in enf.cpu_models]
             self.executables = [Executable(enf, npu, cpu_models) for npu in devices.npus]
         logs.model_loaded(enf, devices.npus, self.worker_num)
         self.enf: Enf = enf
