@@ -62,6 +62,13 @@ for _shape in ((5, 1, 1), (1, 5, 1, 1), (1,), (1, 1, 1)):
     add(f"prelu, slopes {_shape}", slopes(*_shape))
 
 
+@case("one constant of two products")
+def _(b: Builder) -> str:
+    c = b.weight(b.normal(5, 1, 1), dtype=b.dtype, zero=117 if b.dtype == "uint8" else -11)
+    x, y = (b.q(b.op("Mul", b.qinput(*_IMAGE), c)) for _ in range(2))
+    return b.q(b.op("Add", x, y))
+
+
 @case("prelu, quantized slopes")
 def _(b: Builder) -> str:
     return b.q(b.op("PRelu", b.qinput(*_IMAGE), b.weight(b.normal(5, 1, 1))))

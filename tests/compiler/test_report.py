@@ -13,7 +13,7 @@ from furiosa.compiler.report import render
 KEYS = {
     "schema_version": int, "target": str, "batch_size": int, "macs": int, "npu_clusters": int, "cpu_clusters": int,
     "npu_instructions": int, "npu_cycles": int, "npu_latency_us": float, "sram_peak_bytes": int, "sram_bytes": int,
-    "dram_bytes": int, "placement": list,
+    "dram_bytes": int, "boundaries": list, "placement": list, "hints": list,
 }  # fmt: skip
 ROW = ("node", "op", "device", "reason_code", "reason", "actual", "limit", "hint")
 
@@ -58,6 +58,7 @@ def test_table() -> None:
         "SRAM peak           : # of # MiB\n"
         "DRAM traffic        : # MiB\n"
         "NPU time (modelled) : # cycles, # us\n"
+        "Host/NPU borders    : # # MiB over the link (modelled # us), # MiB through the host's layout steps\n"
     )
     assert "Operators           : 4 on the NPU, 1 on the CPU\n" in text
 
@@ -66,3 +67,21 @@ def test_a_model_without_npu_part_has_a_report_too() -> None:
     report = compile_model(floats()).report
     assert (report["npu_clusters"], report["npu_cycles"], report["macs"], report["cpu_clusters"]) == (0, 0, 0, 1)
     assert "0 on the NPU, 1 on the CPU" in render(report)
+
+
+def test_borders() -> None:
+    """What goes to the NPU and back: bytes, the time on the link, and what the host does beside it."""
+    rows = compile_model(tiny(), target="warboy").report["boundaries"]
+    assert [row["direction"] for row in rows] == ["to_npu", "from_npu"]
+    for row, steps in zip(rows, (["Quantize", "Lower"], ["Unlower", "Dequantize"])):
+        assert row["host_steps"] == steps
+        assert row["host_bytes"] == 7 * row["bytes"]  # float32 and integers on one side, integers twice on the other
+        assert row["link_us"] == pytest.approx(row["bytes"] / 12_000, abs=1e-3)
+
+
+def test_hints() -> None:
+    report = compile_model(mixed()).report
+    operators = [row["op"] for row in report["placement"] if row["reason_code"] != "boundary_layout"]
+    (hint,) = report["hints"]
+    index = operators.index("Sin")
+    assert hint.startswith(f"Hint [{index}]: 'Sin' cannot be accelerated yet; keep it on the CPU")

@@ -95,7 +95,7 @@ def test_lines_and_archive_of_a_model_that_works(target: str, capsys: pytest.Cap
     assert (meta["model"]["filename"], meta["model"]["size"]) == ("model.onnx", Path("model.onnx").stat().st_size)
     assert list(meta["devices"]["npu0"]) == ["serial_number", "uuid", "pci_dev", "firmware"]
     assert meta["compiler_config"] == {}
-    assert b"Hint [2]: `LogSoftmax` has no NPU lowering" in members["compiler/compiler.log"]
+    assert b"Hint [2]: 'LogSoftmax' cannot be accelerated yet; " in members["compiler/compiler.log"]
     assert members["compiler/model.dot"].startswith(b"digraph")
     assert json.loads(members["runtime/trace.json"])
 

@@ -12,6 +12,7 @@ from math import inf
 
 import numpy as np
 
+from furiosa.compiler.alternatives import alternative
 from furiosa.compiler.graph import Array, Graph, Op, Quant, Reason, const, rebuild, rewrite, with_inputs
 from furiosa.compiler.ops import OPS, OpDef, functions, qlinear, row_of
 from furiosa.compiler.ops.functions import Chain, Function
@@ -197,7 +198,7 @@ class _Absorber:
         if row is None:
             what = node.attrs.op_type if node.kind == "onnx" else node.kind
             raise _at(x, refuse("no_lowering", f"`{what}` has no NPU lowering", what, "the operators of the table",
-                                "replace the operator, or keep it on the CPU"))  # fmt: skip
+                                alternative(what)))  # fmt: skip
         if x.kind == "project" and row.name != "split":
             raise _at(x, refuse("one_result", "of the operators with several results only Split is accelerated",
                                 node.attrs.op_type, "one result", "leave the other results out"))  # fmt: skip

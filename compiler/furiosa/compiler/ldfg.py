@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from furiosa.compiler.alternatives import alternative
 from furiosa.compiler.frontend.node import OnnxNode
 from furiosa.compiler.functions_of_one import pair_of_functions, table_of_table
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason, TensorType, const, rebuild, rewrite, with_inputs
@@ -38,7 +39,7 @@ def _reason(op: Op) -> Reason:
                       "accelerated", op.type.dtype.numpy_name, "int8 or uint8", "quantize the model anew")  # fmt: skip
     if node.domain or node.op_type not in BY_ONNX:
         return Reason("no_lowering", f"`{node.op_type}` has no NPU lowering", node.op_type,
-                      "the operators of the table", "replace the operator, or keep it on the CPU")  # fmt: skip
+                      "the operators of the table", alternative(node.op_type))  # fmt: skip
     found = next((x.type.dtype.numpy_name for x in op.inputs if x.kind not in ("dequantize", "const", "absent")), None)
     if found is None:
         return Reason("not_quantized", "the operator's result is not quantized", op.type.dtype.numpy_name,

@@ -27,6 +27,19 @@ def placement(graph: Graph) -> list[Row]:
     return list(rows.values())
 
 
+def hints(rows: list[Row]) -> list[str]:
+    """A line for each operator on the CPU in the form of the SDK, numbered by its place among the model's operators."""
+    operators = [row for row in rows if row["reason_code"] != "boundary_layout"]
+    return [f"Hint [{index}]: {_hint(row)}" for index, row in enumerate(operators) if row["device"] == "cpu"]
+
+
+def _hint(row: Row) -> str:
+    if row["reason_code"] == "no_lowering":
+        return f"'{row['op']}' cannot be accelerated yet; {row['hint']}"
+    found = f": {row['actual']}, limit {row['limit']}" if row["actual"] else ""
+    return f"'{row['op']}' cannot be accelerated: {row['reason']}{found}; {row['hint']}"
+
+
 def _rows(op: Op) -> list[Row]:
     if op.kind in KINDS:
         return [_row(node, kind, "npu") for node, kind in op.sources]

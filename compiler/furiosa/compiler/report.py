@@ -16,6 +16,8 @@ SCHEMA_VERSION = 1
 
 def report(module: Module[Lir]) -> dict[str, Any]:
     """The report as plain data. Cycles and latency are modelled, of the NPU executing one batch."""
+    from furiosa.compiler.boundaries import boundaries
+    from furiosa.compiler.placement import hints
     from furiosa.isa.target import target
     from furiosa.isa.timeline import schedule
 
@@ -23,6 +25,7 @@ def report(module: Module[Lir]) -> dict[str, Any]:
     cycles = sum(schedule(program.instructions, npu).cycles for program in module.programs)
     instructions = [inst for program in module.programs for inst in program.instructions]
     moved = sum(_dram_bytes(inst) for inst in instructions)
+    rows = json.loads(module.placement)
     return {
         "schema_version": SCHEMA_VERSION,
         "target": module.target,
@@ -36,7 +39,9 @@ def report(module: Module[Lir]) -> dict[str, Any]:
         "sram_peak_bytes": max((program.sram_bytes for program in module.programs), default=0),
         "sram_bytes": npu.sram_bytes,
         "dram_bytes": moved,
-        "placement": json.loads(module.placement),
+        "boundaries": boundaries(module.tensors, module.steps, npu),
+        "placement": rows,
+        "hints": hints(rows),
     }
 
 
@@ -59,9 +64,17 @@ def render(values: dict[str, Any]) -> str:
         f"SRAM peak           : {values['sram_peak_bytes'] / 2**20:.2f} of {values['sram_bytes'] / 2**20:.0f} MiB",
         f"DRAM traffic        : {values['dram_bytes'] / 2**20:.2f} MiB",
         f"NPU time (modelled) : {values['npu_cycles']:,} cycles, {values['npu_latency_us']:,.1f} us",
+        _render_borders(values["boundaries"]),
         *reasons,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _render_borders(rows: list[dict[str, Any]]) -> str:
+    linked, hosted = (sum(row[key] for row in rows) / 2**20 for key in ("bytes", "host_bytes"))
+    time = sum(row["link_us"] for row in rows)
+    return (f"Host/NPU borders    : {len(rows)}, {linked:.2f} MiB over the link (modelled {time:,.1f} us), "
+            f"{hosted:.2f} MiB through the host's layout steps")  # fmt: skip
 
 
 def render_placement(rows: list[Row]) -> str:

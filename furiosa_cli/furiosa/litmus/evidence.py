@@ -91,7 +91,4 @@ def details(report: dict[str, Any]) -> list[str]:
     """The report as text, and a hint for each operator that is left to the CPU, by its place in the model."""
     from furiosa.compiler.report import render
 
-    rows = [row for row in report["placement"] if row["reason_code"] != "boundary_layout"]
-    hints = [f"Hint [{index}]: {row['reason']}" + (f" ({row['actual']})" if row["actual"] else "") + "\n"
-             for index, row in enumerate(rows) if row["device"] == "cpu"]  # fmt: skip
-    return [render(report), *hints]
+    return [render(report), *(f"{hint}\n" for hint in report["hints"])]

@@ -90,7 +90,9 @@ def _operand(new: Op, op: Op, index: int) -> Op:
     old = op.inputs[index]
     shape = (1,) * (len(op.type.shape) - len(old.type.shape)) + old.type.shape
     if old.kind == "const":
-        return const(old.name, old.value.reshape(nchw(shape)).transpose(TO_NHWC), old.type.quant, old.node)
+        return const(
+            f"{op.name}:operand{index}", old.value.reshape(nchw(shape)).transpose(TO_NHWC), old.type.quant, old.node
+        )
     return reshape(new, old.type.shape, shape, op, f":operand{index}")
 
 

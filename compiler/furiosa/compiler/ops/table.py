@@ -30,7 +30,7 @@ class Node(Protocol):
     def str(self, name: str, default: str) -> str: ...
 
 
-QUANTIZE = "quantize the operator's inputs and its result (QDQ form)"
+QUANTIZE = "quantize the operator's inputs and its result (QDQ form), e.g. with `furiosa quantize`"
 
 
 class Refusal(Exception):

@@ -9,7 +9,6 @@ import os
 import secrets
 import string
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from furiosa.isa import env
@@ -50,7 +49,10 @@ def start() -> Path | None:
 
 def finish(enf: Enf, path: Path | None, show: bool) -> None:
     """Write why operators are on the CPU into the log, and with ``show`` on standard error too."""
-    records = [logging.LogRecord(_log.name, logging.WARNING, "", 0, hint, None, None) for hint in _hints(enf.report)]
+    records = [
+        logging.LogRecord(_log.name, logging.WARNING, "", 0, hint, None, None)
+        for hint in json.loads(enf.report).get("hints", ())
+    ]
     if path is not None:
         try:
             path.write_text("".join(f"{Formatter().format(record)}\n" for record in records), encoding="utf-8")
@@ -74,13 +76,6 @@ def fail(path: Path | None) -> None:
         f"The compilation log is {path}" if path else "There is no compilation log",
     ]  # fmt: skip
     sys.stderr.write("\n".join([_RULE, *lines, _RULE, ""]))
-
-
-def _hints(report: str) -> Iterator[str]:
-    for index, row in enumerate(json.loads(report).get("placement", ())):
-        if row["device"] == "cpu" and row["reason_code"] != "boundary_layout":
-            actual = f" ({row['actual']})" if row["actual"] not in row["reason"] else ""
-            yield f"Hint [{index}]: '{row['op']}' cannot be accelerated: {row['reason']}{actual}"
 
 
 def _compiler() -> str:
