@@ -47,7 +47,7 @@ def _expand(graph: Graph, opset: int) -> None:
         functions = [("", kind) for kind in sorted(found)]
         try:
             inlined = inliner.inline_selected_functions(light, functions, inline_schema_functions=True)
-        except (RuntimeError, TypeError):  # a type that it does not know; an onnx before 1.19, which cannot
+        except RuntimeError:  # a type that it does not know
             return
         graph.update(inlined)
         settle(graph)
