@@ -290,6 +290,23 @@ def test_ranges_need_data() -> None:
         Calibrator(branches(), M.MSE_ASYM).compute_range()
 
 
+def test_constant_data_are_refused() -> None:
+    calibrator = Calibrator(branches(), M.MSE_ASYM)
+    calibrator.collect_data([[np.full_like(images(1)[0][0], 3)]] * 2)
+    with pytest.raises(OptionError) as caught:
+        calibrator.compute_range()
+    assert caught.value.message == "input `image` has the value 3 everywhere, in all samples"
+    assert caught.value.hint == "calibrate with samples of what the model will see"
+    calibrator.collect_data(images(1))
+    assert list(calibrator.compute_range()) == TENSORS
+
+
+def test_one_of_several_inputs_may_be_constant() -> None:
+    model = text("(float[1,4] x, float[1,4] mask) => (float[1,4] y) { y = Mul(x, mask) }")
+    ranges = calibrated(model, [[np.arange(4, dtype=np.float32)[None], np.ones((1, 4), np.float32)]])
+    assert ranges == {"x": (0, 3), "mask": (1, 1), "y": (0, 3)}
+
+
 IMAGE = np.zeros((1, 3, 16, 16), np.float32)
 
 
@@ -416,8 +433,8 @@ def test_models_that_are_refused(case: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("percentage", [0, -1, 100.5, math.nan])
-def test_percentages_out_of_range(percentage: float) -> None:
+@pytest.mark.parametrize("percentage", [0, -1, 100.5, math.nan, "99", None])
+def test_percentages_out_of_range(percentage: Any) -> None:
     with pytest.raises(OptionError, match="the percentage is"):
         Calibrator(branches(), M.PERCENTILE_ASYM, percentage=percentage)
 

@@ -21,7 +21,7 @@ from furiosa.quantizer.weights import quantize_product
 
 F32 = np.float32
 TINY = np.finfo(np.float32).tiny
-CONV = Product(NodeProto(name="c", op_type="Conv"), np.zeros((2, 1, 1, 1), F32), None, 0, 1, 4)
+CONV = Product(NodeProto(name="c", op_type="Conv", input=["x", "w", "b"]), np.zeros((2, 1, 1, 1), F32), None, 0, 1, 4)
 
 
 def product(weights: list[float], bias: list[float] | None = None) -> Product:

@@ -21,7 +21,8 @@ class FuriosaError(Exception):
     """An error a person can act on.
 
     ``message`` is one lower-case sentence without a full stop, names in backticks; ``where`` names the place (node,
-    file, byte offset); ``hint`` says what to do. The class says who acts: see the children.
+    file, byte offset); ``hint`` says what to do: a traceback shows both below the message (from Python 3.11 on). The
+    class says who acts: see the children.
     """
 
     exit_status = ExitStatus.INTERNAL
@@ -31,6 +32,7 @@ class FuriosaError(Exception):
         self.message = message
         self.where = where
         self.hint = hint
+        self.__notes__ = [*([f"  at {where}"] if where else []), *([f"hint: {hint}"] if hint else [])]
 
     def __str__(self) -> str:
         return self.message

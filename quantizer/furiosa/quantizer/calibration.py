@@ -56,8 +56,8 @@ class Calibrator:
             names = ", ".join(method.name for method in CalibrationMethod)
             raise OptionError(f"there is no calibration method {calibration_method!r}",
                               hint=f"use one of {names}, of `CalibrationMethod`") from None  # fmt: skip
-        if not 0 < percentage <= 100:
-            raise OptionError(f"the percentage is {percentage}, and must be above 0 and at most 100",
+        if not _is_percentage(percentage):
+            raise OptionError(f"the percentage is {percentage!r}, and must be above 0 and at most 100",
                               hint="99.99 is the default: 0.01 % of the values are left out")  # fmt: skip
         self._percentage = percentage
         self._model = Observation(model)
@@ -81,15 +81,26 @@ class Calibrator:
     def compute_range(self, verbose: bool = False) -> dict[str, tuple[float, float]]:
         """The range (min, max) of every float32 tensor that depends on the data, by name.
 
-        ``verbose`` shows progress on a terminal. Raises RuntimeError when no data have been collected.
+        ``verbose`` shows progress on a terminal. Raises RuntimeError when no data have been collected, and OptionError
+        when all inputs were constant, from which nothing follows.
         """
         if not self._collected:
             raise NotCollectedError("collect_data must be called before compute_range")
+        self._check_inputs()
         names: Iterable[str] = self._model.sources
         if verbose and sys.stderr.isatty():
             names = _with_bar(list(names))
         ranges = {name: self._range(name) for name in names}
         return {name: found for name, found in ranges.items() if found is not None}
+
+    def _check_inputs(self) -> None:
+        """Raises OptionError when every input had but one value. One of several may: a mask, or a factor."""
+        seen = {x.name: self._seen[x.name].distribution() for x in self._model.inputs if x.name in self._seen}
+        values = {name: found.low for name, found in seen.items() if found and found.low == found.high}
+        if values and len(values) == len(seen):
+            name, value = next(iter(values.items()))
+            raise OptionError(f"input `{name}` has the value {value:g} everywhere, in all samples",
+                              hint="calibrate with samples of what the model will see")  # fmt: skip
 
     def _range(self, name: str) -> Range | None:
         """The range of a tensor; None when it never had a value."""
@@ -117,6 +128,10 @@ class Calibrator:
         _in_parallel(pool, lambda name: self._seen[name].add(*finite[name]), self._model.watched)
         self._collected = True
         return [values[name] for name in self._model.outputs]
+
+
+def _is_percentage(given: object) -> bool:
+    return isinstance(given, (int, float)) and 0 < given <= 100
 
 
 def _finite(values: Array) -> _Seen:

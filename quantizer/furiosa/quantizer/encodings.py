@@ -16,7 +16,7 @@ from furiosa.quantizer.schemes import Kind
 
 Ranges = Mapping[str, Sequence[float]]
 _LEAST_SCALE = 2.0**-64
-_MOST = 1e30
+_MOST = 1e36
 _CALIBRATE = "ranges come from `Calibrator(model, method).compute_range()`, of the same model"
 
 

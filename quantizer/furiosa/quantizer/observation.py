@@ -46,7 +46,8 @@ class Observation:
         floats = {value.name for value in typed if value.type == _FLOAT}
         self.sources = {name: source for name, source in sources.items() if source[0] in floats}
         if not self.sources:
-            raise ModelError("no tensor of the model is float32", hint="convert the model to float32")
+            named = f", input `{self.inputs[0].name}` is {self.inputs[0].dtype}" if self.inputs else ""
+            raise ModelError(f"no tensor of the model is float32{named}", hint="convert the model to float32")
         self.watched = [name for name, (source, _) in self.sources.items() if name == source]
         self._fetched = [name for name in dict.fromkeys((*self.watched, *self.outputs)) if name not in pure]
 

@@ -134,7 +134,7 @@ class QdqWriter:
         value = self.graph.array(name)
         if value is None:
             return self.dequantized[name]
-        codes, encoding = quantize_constant(value, f"node `{node.name}`")
+        codes, encoding = quantize_constant(value, name, f"node `{node.name}`")
         return self._stored(name, codes, np.asarray(encoding.scale), np.asarray(encoding.zero_point, np.uint8), None)
 
     def _product(self, node: NodeProto) -> dict[int, str]:

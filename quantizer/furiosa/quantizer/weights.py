@@ -9,7 +9,7 @@ import numpy as np
 from furiosa.isa.errors import ModelError
 from furiosa.quantizer.encodings import Encoding, encode
 from furiosa.quantizer.graph import Array
-from furiosa.quantizer.products import Product
+from furiosa.quantizer.products import BIAS, WEIGHTS, Product
 
 _MOST_BIAS = 2**30  # what is left of int32 is for the sum of products
 _LEAST_NORMAL = float(np.finfo(np.float32).tiny)
@@ -35,8 +35,9 @@ def quantize_product(product: Product, operand: Encoding) -> IntegerProduct:
     scale would be no normal float32. Raises ModelError for constants that are not finite, or too large for float32.
     """
     place = f"node `{product.node.name}`"
-    weights = finite(product.weights, place)
-    bias = None if product.bias is None else finite(product.bias, place).astype(np.float64)
+    names = (*product.node.input, "bias")  # that of a MatMul belongs to an Add
+    weights = finite(product.weights, names[WEIGHTS], place)
+    bias = None if product.bias is None else finite(product.bias, names[BIAS], place).astype(np.float64)
     axis, x = product.axis, float(operand.scale)
     over = None if axis is None else tuple(i for i in range(weights.ndim) if i != axis)
     greatest = np.maximum(weights.max(axis=over), -weights.min(axis=over)).astype(np.float64)
@@ -58,17 +59,17 @@ def quantize_product(product: Product, operand: Encoding) -> IntegerProduct:
     return IntegerProduct(integers, scales, rounded, bias_scales)
 
 
-def quantize_constant(value: Array, place: str) -> tuple[Array, Encoding]:
+def quantize_constant(value: Array, name: str, place: str) -> tuple[Array, Encoding]:
     """A constant operand as uint8, with its own encoding. ``place`` names the node in the ModelError for NaN."""
-    real = finite(value, place).astype(np.float64)
+    real = finite(value, name, place).astype(np.float64)
     encoding = encode(float(real.min(initial=0)), float(real.max(initial=0)))
     codes = np.rint(real / float(encoding.scale)) + encoding.zero_point
     return np.clip(codes, 0, 255).astype(np.uint8), encoding
 
 
-def finite(value: Array, place: str) -> Array:
+def finite(value: Array, name: str, place: str) -> Array:
     """The constant itself. Raises ModelError when an element is not finite."""
     if not np.isfinite(value).all():
-        raise ModelError("a constant is not finite", where=place,
+        raise ModelError(f"the constant `{name}` has NaN or Inf in it", where=place,
                          hint="train or export the model again, or exclude the node from quantization")  # fmt: skip
     return value
