@@ -72,6 +72,20 @@ def cache_hit(network: str, store: str) -> str:
 
 
 CACHE_STORES = ("a folder", "Redis")
+
+
+def calibration_time(network: str, method: str) -> str:
+    return f"{network}, calibrating by {method}: ours / {ONNXRUNTIME}"
+
+
+def calibration_memory(network: str, method: str) -> str:
+    return f"{network}, calibrating by {method}: peak memory, ours / {ONNXRUNTIME}"
+
+
+def calibration_growth(network: str, method: str) -> str:
+    return f"{network}, calibrating by {method}: peak memory, all images / few"
+
+
 START_UP = "furiosactl list / import typer"
 COMPILE = "resnet50: compiler / ONNX Runtime"
 QUANTIZE = "float32 to int8"
@@ -90,6 +104,8 @@ _RUN_TIMES = {
     "yolo": (0.95, 1.15),
 }
 
+_CALIBRATION_TIMES = {"min-max": 0.9, "entropy": 0.6, "percentile": 0.6}
+
 
 def _claims() -> Iterator[tuple[str, Limit]]:
     for network, limits in _RUN_TIMES.items():
@@ -104,6 +120,11 @@ def _claims() -> Iterator[tuple[str, Limit]]:
     yield from ((differences(network, KERNELS), Limit(0)) for network in _RUN_TIMES)
     for step, most in HOST_STEPS.items():
         yield from ((host_step(step, threads), Limit(most)) for threads in THREADS)
+    for method, most in _CALIBRATION_TIMES.items():
+        yield calibration_time("resnet50", method), Limit(most)
+        yield calibration_growth("resnet50", method), Limit(1.05)
+        if method != "min-max":
+            yield calibration_memory("resnet50", method), Limit(0.5)
     yield START_UP, Limit(1.6)
     yield COMPILE, Limit(3.0)
     yield from ((cache_hit("resnet50", store), Limit(0.3)) for store in CACHE_STORES)

@@ -27,7 +27,7 @@ from report import arguments, column, emit
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("digits", "squeezenet", "mobilenet_v1", "mobilenet_v2", "resnet50", "resnet50-int8", "yolo")
 CALIBRATION_INPUTS = 3
-_QUANTIZE_DIGITS = ROOT / "examples" / "digits" / "quantize.py"
+_DIGITS = ROOT / "examples" / "digits"
 _LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 Floats = NDArray[np.float32]
@@ -44,7 +44,25 @@ def quantized(name: str, folder: Path) -> Path:
             if name == "digits":
                 _quantize_digits(made)
             else:
-                _quantize_graph(_float_network(graph), Path(temporary), made, activations)
+                _quantize_graph(prepared(graph, folder), made, activations)
+            made.replace(path)
+    return path
+
+
+def prepared(name: str, folder: Path) -> Path:
+    """The float network, BatchNormalization folded into the convolutions, as everybody does who measures ONNX Runtime.
+
+    Made in ``folder`` when it is not there yet.
+    """
+    path = folder / f"{name}-float.onnx"
+    if not path.exists():
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            floats, made = Path(temporary, "float.onnx"), Path(temporary, path.name)
+            onnx.save(_float_network(name), floats)
+            quant_pre_process(floats, made, skip_symbolic_shape=True)
             made.replace(path)
     return path
 
@@ -72,19 +90,20 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
 
 
 def _quantize_digits(output: Path) -> None:
-    subprocess.run([sys.executable, _QUANTIZE_DIGITS, output, "--activations", "uint8"], check=True)
+    subprocess.run([sys.executable, _DIGITS / "quantize.py", output, "--activations", "uint8"], check=True)
 
 
 def _float_network(name: str) -> onnx.ModelProto:
+    if name == "digits":
+        return onnx.load(_DIGITS / "digits.onnx")
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]()
     return with_random_weights(onnx.load(_LIGHT / f"light_{name}.onnx"), np.random.default_rng(0))
 
 
-def _quantize_graph(model: onnx.ModelProto, folder: Path, output: Path, activations: str) -> None:
+def _quantize_graph(model: Path, output: Path, activations: str) -> None:
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class RandomInputs(CalibrationDataReader):  # type: ignore[misc]  # the base is untyped
         def __init__(self, model: Path) -> None:
@@ -97,14 +116,10 @@ def _quantize_graph(model: onnx.ModelProto, folder: Path, output: Path, activati
 
     onnxruntime.set_default_logger_severity(3)
     logging.getLogger().setLevel(logging.ERROR)
-    floats, prepared = folder / "float.onnx", folder / "prepared.onnx"
-    onnx.save(model, floats)
-    # It folds BatchNormalization into the convolutions, as everybody does who measures ONNX Runtime.
-    quant_pre_process(floats, prepared, skip_symbolic_shape=True)
     quantize_static(
-        prepared,
+        model,
         output,
-        RandomInputs(prepared),
+        RandomInputs(model),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QInt8 if activations == "int8" else QuantType.QUInt8,

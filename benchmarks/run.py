@@ -28,6 +28,7 @@ BENCHMARKS = (
     "kernels",
     "batches",
     "memory",
+    "calibration",
     "inference",
 )
 RESULTS = Path("build/bench/results")

@@ -117,6 +117,15 @@ def test_all_at_once_into_the_document(folder: Path, tmp_path: Path) -> None:
     assert lines[-4:] == ["b", "<!-- bench absent -->", "kept", "<!-- end -->"]
 
 
+def test_calibration(folder: Path) -> None:
+    options = ("--folder", folder, "--networks", "digits", "--rounds", "1", "--images", "5", "--methods", "percentile")
+    printed = result("calibration.py", *options)
+    rows = [(row["side"], row["images"]) for row in printed["calibrations"]]
+    assert rows == [("ours", 5), ("ours", 4), ("onnxruntime", 5)]
+    assert all(10 < row["peak_mib"] < 10_000 and row["median_ms"] > 0 for row in printed["calibrations"])
+    assert len(printed["ratios"]) == 3
+
+
 def test_limits() -> None:
     at_most, at_least = Limit(0.85), Limit(1.8, at_least=True)
     assert [at_most.holds(value) for value in (0.84, 0.85, 0.86)] == [True, True, False]
