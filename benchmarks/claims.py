@@ -71,6 +71,23 @@ def cache_hit(network: str, store: str) -> str:
     return f"{network}: process with a hit in the cache, {store} / compile"
 
 
+def profiled(network: str) -> str:
+    return f"{network}: inference with profiling / without"
+
+
+def traced(network: str) -> str:
+    return f"{network}: seconds to write a trace of {TRACED_INFERENCES} inferences"
+
+
+def simulated(network: str) -> str:
+    return f"{network}: queries that furiosa-bench simulates in a second"
+
+
+def timeline(network: str) -> str:
+    return f"{network}: milliseconds for the timeline of its program"
+
+
+TRACED_INFERENCES = 1000
 CACHE_STORES = ("a folder", "Redis")
 
 
@@ -127,6 +144,10 @@ def _claims() -> Iterator[tuple[str, Limit]]:
             yield calibration_memory("resnet50", method), Limit(0.5)
     yield START_UP, Limit(1.6)
     yield COMPILE, Limit(3.0)
+    yield profiled("resnet50"), Limit(1.03)
+    yield from ((traced(network), Limit(2.0)) for network in ("digits", "resnet50"))
+    yield from ((simulated(network), Limit(100_000, at_least=True)) for network in ("digits", "resnet50"))
+    yield timeline("resnet50"), Limit(20.0)
     yield from ((cache_hit("resnet50", store), Limit(0.3)) for store in CACHE_STORES)
 
 

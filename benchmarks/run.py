@@ -25,6 +25,7 @@ BENCHMARKS = (
     "compile_time",
     "cache_hits",
     "host_steps",
+    "clocks",
     "kernels",
     "batches",
     "memory",

@@ -22,7 +22,9 @@ from claims import (
     broken,
     cache_hit,
     run_time,
+    simulated,
     speed_up,
+    traced,
     verdicts,
 )
 from document import filled
@@ -163,6 +165,12 @@ def test_compile_time(folder: Path) -> None:
     assert [row["network"] for row in printed["networks"]] == ["digits", "digits"]
     assert [row["operators"] for row in printed["chains"]] == [20, 40]
     assert list(printed["ratios"]) == ["digits: compiler / ONNX Runtime"]
+
+
+def test_clocks(folder: Path) -> None:
+    printed = result("clocks.py", "--folder", folder, "--networks", "digits", "--rounds", "1")
+    assert len(printed["costs"]) == 6
+    assert [claim["claim"] for claim in printed["claims"]] == [traced("digits"), simulated("digits")]
 
 
 def test_start_up_above_the_limit() -> None:

@@ -11,6 +11,7 @@ import click
 
 from furiosa.cli.bench_report import numbers, text
 from furiosa.cli.bench_report.checks import condition, percentile
+from furiosa.cli.bench_report.table import tables
 from furiosa.cli.command import Command
 from furiosa.cli.errors import emit, run
 from furiosa.isa.errors import ExitStatus
@@ -70,6 +71,7 @@ furiosa-bench model.enf -d npu0pe0 -n 100 -o report.json -T trace.json""",
     help="Exit with status 1 unless it holds: `p99<2ms`, `qps>500`; may be repeated.",
 )  # fmt: skip
 @click.option("--compare", type=click.Path(path_type=Path), help="Print the difference to the JSON report of a run.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write where the time goes as an HTML page.")
 @click.option("-v", "--verbose", is_flag=True, help="Also print what was busy, and where the time goes.")
 @click.option(
     "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
@@ -78,17 +80,18 @@ def bench(
     model_path: str, batch: int | None, output: Path | None, compiler_config: Path | None, devices: str | None,
     io_threads: int, duration: float, queries: int, trace_output: Path | None, workers: int, workload: str,
     warm_up: int, percentiles: tuple[str, ...], host: Any, execute: bool, conditions: tuple[str, ...],
-    compare: Path | None, verbose: bool,
+    compare: Path | None, report: Path | None, verbose: bool,
 ) -> int:  # fmt: skip
     """Run a model (ONNX or ENF) and report latency and throughput.
 
     The figures are modelled time, equal on every computer and in every run: a simulation of queries, host threads,
     I/O threads, the host link and NPUs.
     """
-    from furiosa.isa.files import check_outputs, save
+    from furiosa.cli.bench_report import page
+    from furiosa.isa.files import check_outputs, save_all
     from furiosa.runtime.bench import BenchConfig, run_bench
 
-    check_outputs(Path(model_path), [output, trace_output])
+    check_outputs(Path(model_path), [output, trace_output, report])
     wanted = [condition(each) for each in conditions]
     chosen = [percentile(each) for each in percentiles]
     before = numbers.read(compare) if compare is not None else None
@@ -107,11 +110,17 @@ def bench(
         execute=execute,
     )
     result = run_bench(config, _WORKLOADS[workload])
+    files: dict[Path, str | bytes] = {}
     if output is not None:
-        save(output, json.dumps(numbers.report(model_path, result, chosen), indent=4) + "\n")
+        files[output] = json.dumps(numbers.report(model_path, result, chosen), indent=4) + "\n"
+    if report is not None:
+        files[report] = page.render(result, Path(model_path).name)
+    save_all(files)
     emit(text.report(result, chosen))
     if before is not None:
         emit("\n" + numbers.comparison(before, numbers.figures(result, chosen)))
+    if verbose:
+        emit("\n" + tables(result))
     for note in text.notes(result):
         print(note, file=sys.stderr)
     for each in wanted:

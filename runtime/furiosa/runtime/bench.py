@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from furiosa.isa.enf import RunNpu
 from furiosa.isa.errors import OptionError
 from furiosa.isa.files import check_writable, save
 from furiosa.isa.host import reference_host
@@ -109,6 +110,7 @@ def _result(
 ) -> BenchResult:
     """The run on the virtual clock."""
     target = engine.devices.npus[0].target
+    modelled = engine.executables[0].modelled
     host = Host(
         in_flight=config.workers * _QUERIES_A_WORKER[workload],
         threads=reference_host().threads,
@@ -132,7 +134,7 @@ def _result(
         total=microseconds(run.total),
         usage=_usage(run, host),
         query=tuple(Part(step.name, microseconds(step.work.start + step.work.cycles)) for step in steps),
-        programs=tuple(engine.executables[0].modelled),
+        programs=tuple(modelled[step.program] for step in engine.enf.steps if isinstance(step, RunNpu)),
         traced=traced,
         speed=speed,
     )

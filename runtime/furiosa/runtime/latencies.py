@@ -83,8 +83,8 @@ class BenchResult:
     """The figures of one run on the virtual clock; times are in us.
 
     ``host`` says whose time that of host steps is: modelled, or measured on this computer. ``total`` is the time of
-    the run, ``query`` one query alone. ``traced`` is the number of queries in the trace, ``speed`` that of the
-    simulator.
+    the run, ``query`` one query alone, ``programs`` what it executes on the NPU, in order. ``traced`` is the number of
+    queries in the trace, ``speed`` that of the simulator.
     """
 
     batch_size: int

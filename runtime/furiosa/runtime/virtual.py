@@ -77,9 +77,9 @@ class _Simulation:
     def __init__(self, works: Sequence[Work], host: Host) -> None:
         self._works = works
         self._host = host
-        self._threads = [0] * host.threads
+        self._lengths = [work.cycles + work.start for work in works]
+        self._pools = {Resource.HOST: [0] * host.threads, Resource.EXECUTE: [0] * host.npus}
         self._io_threads = [0] * host.io_threads
-        self._npus = [0] * host.npus
         self._link = {Resource.SEND: 0, Resource.RECEIVE: 0}
         self._queries: list[tuple[int, int, int, int]] = []
         self._tie = 0
@@ -126,42 +126,42 @@ class _Simulation:
         return Run(dict(sorted(self._latencies.items())), self._now - self._began, busy, io_busy)
 
     def _issue(self) -> None:
-        self._ask(self._now, self._now, 0)
+        heapq.heappush(self._queries, (self._now, self._tie, self._now, 0))
+        self._tie += 1
         self._issued += 1
 
     def _complete(self) -> int:
-        """Let time pass until a query is done: its latency. The others get what they ask for meanwhile."""
-        works, queries, busy, measured = self._works, self._queries, self._busy, self._began
+        """Let time pass until a query is done: its latency. The others get what they ask for meanwhile.
+
+        All of a run's time is spent here, hence the local names.
+        """
+        works, lengths, queries, busy = self._works, self._lengths, self._queries, self._busy
+        pools, link, io_threads = self._pools, self._link, self._io_threads
+        measured, tie, last, replace = self._began, self._tie, len(self._works), heapq.heapreplace
         while True:
-            now, _, began, step = heapq.heappop(queries)
+            now, _, began, step = queries[0]
             if step:
-                work = works[step - 1]
-                busy[step] += min(work.cycles + work.start, now - measured)
-            if step == len(works):
-                self._now = now
-                self._simulated += 1
-                if self._simulated > MOST_QUERIES:
-                    raise OptionError(f"the run takes more than {MOST_QUERIES} queries one by one", hint="shorten it")
-                return now - began
-            self._serve(now, began, step)
-
-    def _serve(self, now: int, began: int, step: int) -> None:
-        resource, cycles, start = self._works[step]
-        if resource is Resource.HOST:
-            end = max(now, self._threads[0]) + cycles
-            heapq.heapreplace(self._threads, end)
-        elif resource is Resource.EXECUTE:
-            end = max(now, self._npus[0]) + cycles
-            heapq.heapreplace(self._npus, end)
-        else:
-            end = max(max(now, self._io_threads[0]) + start, self._link[resource]) + cycles
-            heapq.heapreplace(self._io_threads, end)
-            self._link[resource] = end
-        self._ask(end, began, step + 1)
-
-    def _ask(self, at: int, began: int, step: int) -> None:
-        heapq.heappush(self._queries, (at, self._tie, began, step))
-        self._tie += 1
+                length = lengths[step - 1]
+                busy[step] += length if now - measured >= length else now - measured
+            if step == last:
+                break
+            resource, cycles, start = works[step]
+            pool = pools.get(resource)
+            if pool is not None:
+                end = max(now, pool[0]) + cycles
+                replace(pool, end)
+            else:
+                end = max(max(now, io_threads[0]) + start, link[resource]) + cycles
+                replace(io_threads, end)
+                link[resource] = end
+            replace(queries, (end, tie, began, step + 1))
+            tie += 1
+        heapq.heappop(queries)
+        self._now, self._tie = now, tie
+        self._simulated += 1
+        if self._simulated > MOST_QUERIES:
+            raise OptionError(f"the run takes more than {MOST_QUERIES} queries one by one", hint="shorten it")
+        return now - began
 
     def _skip(self, past: _Past, queries: int, until: int) -> None:
         """Leave out whole periods: a host that stands as it stood before will do as it did before."""
@@ -184,13 +184,13 @@ class _Simulation:
         """All that the future depends on, relative to now; times in the past are all alike."""
         now = self._now
         queries = tuple((at - now, now - began, step) for at, _, began, step in sorted(self._queries))
-        pools = [sorted(max(0, at - now) for at in pool) for pool in (self._threads, self._io_threads, self._npus)]
+        pools = [sorted(max(0, at - now) for at in pool) for pool in (*self._pools.values(), self._io_threads)]
         return queries, pools, [max(0, at - now) for at in self._link.values()]
 
     def _shift(self, cycles: int) -> None:
         self._now += cycles
         self._queries = [(at + cycles, tie, began + cycles, step) for at, tie, began, step in self._queries]
-        for pool in (self._threads, self._io_threads, self._npus):
+        for pool in (*self._pools.values(), self._io_threads):
             pool[:] = [at + cycles for at in pool]
         self._link = {resource: at + cycles for resource, at in self._link.items()}
 

@@ -46,7 +46,7 @@ def report(path: str, result: BenchResult, chosen: Sequence[Fraction] = ()) -> d
             "qps": f"{result.queries_per_second:.2f}/s",
             "latency stats": {label: f"{whole(value)} us" for label, value in stats.items()},
         },
-        KEY: {"schema_version": SCHEMA_VERSION, **_setting(result), **figures(result, chosen), **_parts(result)},
+        KEY: {"schema_version": SCHEMA_VERSION, **setting(result), **figures(result, chosen), **parts(result)},
     }
 
 
@@ -65,7 +65,8 @@ def figures(result: BenchResult, chosen: Sequence[Fraction] = ()) -> dict[str, f
     }
 
 
-def _setting(result: BenchResult) -> dict[str, Any]:
+def setting(result: BenchResult) -> dict[str, Any]:
+    """What was run."""
     return {
         "clock": "virtual",
         "host": result.host,
@@ -81,8 +82,9 @@ def _setting(result: BenchResult) -> dict[str, Any]:
     }
 
 
-def _parts(result: BenchResult) -> dict[str, Any]:
-    parts: dict[str, Any] = {
+def parts(result: BenchResult) -> dict[str, Any]:
+    """What was busy, and the parts of a query; the simulator's own speed only where it was measured."""
+    found: dict[str, Any] = {
         "bottleneck": result.bottleneck,
         "usage": [{"resource": each.resource, "number": each.number, "share": round(each.share, 6)}
                   for each in result.usage],
@@ -90,8 +92,8 @@ def _parts(result: BenchResult) -> dict[str, Any]:
     }  # fmt: skip
     if result.speed is not None:
         speed = result.speed
-        parts["simulator"] = {"kernels": speed.kernels, "queries": speed.queries, "query_us": round(speed.query_us, 3)}
-    return parts
+        found["simulator"] = {"kernels": speed.kernels, "queries": speed.queries, "query_us": round(speed.query_us, 3)}
+    return found
 
 
 def read(path: Path) -> dict[str, float]:
