@@ -117,6 +117,17 @@ def test_content_decides_not_the_name(run: Run) -> None:
     assert Path("out").read_bytes() == expected
 
 
+def test_options_of_older_sdks(run: Run, folder: Path) -> None:
+    words = ("-ga", "population_size=10,generation_limit=3", "--auto-batch-size", "--split-after-lower")
+    status, out, err = run("tiny.onnx", "-q", *words)
+    assert (status, out) == (0, "")
+    assert err.splitlines() == [
+        f"note: `{option}` has no effect here"
+        for option in ("--genetic-optimization", "--auto-batch-size", "--split-after-lower")
+    ]
+    assert (folder / "output.enf").exists()
+
+
 @pytest.mark.parametrize("option", ["-b", "--batch", "--batch-size"])
 def test_batch_size(option: str, run: Run) -> None:
     assert run("tiny.onnx", option, "3", "--target-npu", "warboy", "-q") == (0, "", "")

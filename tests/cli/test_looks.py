@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.compiler.quantized_nets import mixed
 
+from furiosa.cli.tables import Column, Row, render
 from furiosa.compiler import compile_model
 from furiosa.isa import enf, env
 from furiosa.isa.encoding import decode
@@ -78,3 +79,13 @@ def test_mistakes_are_one_message(arguments: tuple[str, ...], message: str) -> N
     assert done.stderr.startswith(message)
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_long_cells_of_a_table_are_broken() -> None:
+    columns = (Column("Name", "name"), Column("Meaning", "meaning", width=9))
+    rows = [Row(("A", "one two three"), {"name": "A", "meaning": "one two three"}), Row(("B", ""), {"name": "B"})]
+    assert render("table", columns, rows) == (
+        "+------+---------+\n| Name | Meaning |\n+------+---------+\n"
+        "| A    | one two |\n|      | three   |\n| B    |         |\n+------+---------+"
+    )
+    assert render("csv", columns, rows) == "name,meaning\nA,one two three\nB,"

@@ -41,6 +41,12 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
         context.exit()
 
 
+def _tell_unused(_: click.Context, option: click.Parameter, value: object) -> None:
+    """Options of older SDKs, which scripts still give: they tuned a search for faster programs."""
+    if value:
+        click.echo(f"note: `{option.opts[-1]}` has no effect here", err=True)
+
+
 @click.command(
     cls=_Command,
     examples="""
@@ -68,6 +74,9 @@ furiosa-compiler model.onnx --target-ir lir      writes the instructions as text
 @click.option("-v", "--verbose", is_flag=True, help="Show what runs where, with reasons, work, memory and time.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors and warnings only.")
 @click.option("--no-cache", is_flag=True, help="Do not use the cache of compiler results.")
+@click.option("-ga", "--genetic-optimization", hidden=True, expose_value=False, callback=_tell_unused)
+@click.option("--auto-batch-size", is_flag=True, hidden=True, expose_value=False, callback=_tell_unused)
+@click.option("--split-after-lower", is_flag=True, hidden=True, expose_value=False, callback=_tell_unused)
 @click.option(
     "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )

@@ -12,7 +12,12 @@ from furiosa.cli.tables import FORMATS, Column, Row, render
 from furiosa.isa import env
 from furiosa.isa.errors import OptionError
 
-_COLUMNS = (Column("Name", "name"), Column("Value", "value"), Column("Origin", "origin"), Column("Meaning", "meaning"))
+_COLUMNS = (
+    Column("Name", "name"),
+    Column("Value", "value"),
+    Column("Origin", "origin"),
+    Column("Meaning", "meaning", width=60),
+)
 
 
 @click.command(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 FORMATS = ("table", "json", "yaml", "csv")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The title that a table shows for a column, and the key that the other formats use."""
+    """The title that a table shows for a column, and the key that the other formats use.
+
+    A table breaks cells into lines of at most ``width`` characters, where that is given.
+    """
 
     title: str
     key: str
+    width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,18 @@ def render(style: str, columns: Sequence[Column], rows: Sequence[Row], hidden: S
     if style == "csv":
         return _csv([[column.key for column in columns], *([cell.strip() for cell in row.cells] for row in rows)])
     shown = [index for index, column in enumerate(columns) if column.key not in hidden]
-    return _table([columns[i].title for i in shown], [[row.cells[i] for i in shown] for row in rows])
+    lines = (line for row in rows for line in _broken([columns[i] for i in shown], [row.cells[i] for i in shown]))
+    return _table([columns[i].title for i in shown], [*lines])
+
+
+def _broken(columns: Sequence[Column], cells: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The lines of one row."""
+    if not any(column.width for column in columns):
+        return iter([cells])
+    from textwrap import wrap
+
+    parts = [wrap(cell, column.width) if column.width else [cell] for column, cell in zip(columns, cells, strict=True)]
+    return zip_longest(*parts, fillvalue="")
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
