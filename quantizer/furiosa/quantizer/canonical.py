@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from furiosa.quantizer.gelu import written_gelu
 from furiosa.quantizer.graph import Array, FloatGraph, attribute
 from furiosa.quantizer.names import Names, subgraphs
 from furiosa.quantizer.preparing import drop_unused, replace_nodes
 from furiosa.quantizer.products import BIAS, WEIGHTS, read_product
+from furiosa.quantizer.schemes import MICROSOFT_DOMAIN
 
 
-def canonicalize(model: ModelProto) -> None:
-    """Apply `FORMS` to every node, after those that pass a tensor on are gone. Edits ``model``."""
+def canonicalize(model: ModelProto, stays: Collection[str] = ()) -> None:
+    """Apply `FORMS` to every node, after those that pass a tensor on are gone. Edits ``model``.
+
+    Nodes that ``stays`` names do not become a part of another one.
+    """
     _bypass(model)
-    writer = _Writer(model)
-    nodes: list[NodeProto] = []
-    for node in writer.graph.nodes:
-        form = FORMS.get(node.op_type) if not node.domain else None
-        nodes += (form(writer, node) if form else None) or [node]
-    replace_nodes(model.graph, nodes)
+    writer = _Writer(model, stays)
+    replace_nodes(model.graph, [new for node in writer.graph.nodes for new in writer.formed(node)])
     drop_unused(model.graph)
 
 
 class _Writer:
     """What the forms need: the graph as it is, and constants to be added to it."""
 
-    def __init__(self, model: ModelProto) -> None:
-        self.model, self.graph, self.names = model, FloatGraph(model), Names(model.graph)
+    def __init__(self, model: ModelProto, stays: Collection[str]) -> None:
+        self.model, self.graph, self.names, self.stays = model, FloatGraph(model), Names(model.graph), stays
+
+    def formed(self, node: NodeProto) -> list[NodeProto]:
+        """The nodes in place of one: what the first form that fits gives, or itself."""
+        forms = FORMS.get(node.op_type, ()) if not node.domain else ()
+        return next((made for form in forms if (made := form(self, node))), [node])
+
+    def needs(self, domain: str) -> None:
+        """Let the model have the operators of a domain."""
+        if domain not in {item.domain for item in self.model.opset_import}:
+            self.model.opset_import.append(helper.make_opsetid(domain, 1))
 
     def constant(self, value: Array, like: str) -> str:
         """The name of a new initializer, made from that of the tensor it stems from."""
@@ -165,11 +176,21 @@ def _expanded_operand(writer: _Writer, node: NodeProto) -> list[NodeProto] | Non
     return [helper.make_node(node.op_type, inputs, node.output, name=node.name)]
 
 
-FORMS: dict[str, Callable[[_Writer, NodeProto], list[NodeProto] | None]] = {
-    "MatMul": _product_of_two_axes,
-    "Gemm": _factors_of_gemm,
-    "Div": _quotient,
-    "ReduceMean": _mean_of_image,
-    "PRelu": _one_slope, "Sum": _sum_of_two,
-    "Add": _expanded_operand, "Mul": _expanded_operand, "Sub": _expanded_operand,
+def _whole_gelu(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
+    """x * (1 + erf(x / sqrt(2))) / 2 is Gelu(x)"""
+    found = written_gelu(writer.graph, node)
+    if found is None or any(part.name in writer.stays for part in found[1]):
+        return None
+    writer.needs(MICROSOFT_DOMAIN)
+    return [helper.make_node("Gelu", [found[0]], node.output, name=node.name, domain=MICROSOFT_DOMAIN)]
+
+
+FORMS: dict[str, tuple[Callable[[_Writer, NodeProto], list[NodeProto] | None], ...]] = {
+    "MatMul": (_product_of_two_axes,),
+    "Gemm": (_factors_of_gemm,),
+    "Div": (_quotient,),
+    "ReduceMean": (_mean_of_image,),
+    "PRelu": (_one_slope,), "Sum": (_sum_of_two,),
+    "Mul": (_whole_gelu, _expanded_operand), "Add": (_expanded_operand,), "Sub": (_expanded_operand,),
 }  # fmt: skip
+"""What is tried for each operator, in this order."""

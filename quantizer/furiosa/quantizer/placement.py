@@ -11,7 +11,7 @@ from onnx import NodeProto
 from furiosa.quantizer.floatparts import float_parts
 from furiosa.quantizer.graph import Array, FloatGraph, attribute
 from furiosa.quantizer.products import Product, per_channel, read_product
-from furiosa.quantizer.schemes import COMPUTED_PRODUCT, MICROSOFT, SCHEMES, Kind, Scheme
+from furiosa.quantizer.schemes import COMPUTED_PRODUCT, MICROSOFT, MICROSOFT_DOMAIN, SCHEMES, Kind, Scheme
 
 Range = tuple[float, float]
 _LOWEST = -1e30
@@ -92,7 +92,7 @@ def place(
 
 def _scheme(graph: FloatGraph, node: NodeProto, known: Mapping[str, Range], placement: Placement) -> Scheme | None:
     """The row of the table for this node; None when it has none, or its tensors are not float32 data."""
-    ours = node.domain == "" or (node.domain == "com.microsoft" and node.op_type in MICROSOFT)
+    ours = node.domain == "" or (node.domain == MICROSOFT_DOMAIN and node.op_type in MICROSOFT)
     scheme = SCHEMES.get(node.op_type) if ours else None
     if scheme is None:
         return None

@@ -58,7 +58,7 @@ def quantize_model(
     props = {item.key: item.value for item in model.metadata_props}
     stays = _excluded(model, exclude)
     model = prepare(model)
-    canonicalize(model)
+    canonicalize(model, stays)
     fold_affine(model, stays)
     graph = FloatGraph(model)
     known = check_ranges(graph, ranges)

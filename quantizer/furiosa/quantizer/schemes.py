@@ -65,5 +65,6 @@ SCHEMES: dict[str, Scheme] = {
 }  # fmt: skip
 """What is not here stays float32: int8 would lose too much (LayerNormalization), or has no meaning (TopK, loops)."""
 
+MICROSOFT_DOMAIN = "com.microsoft"
 MICROSOFT = frozenset(("Gelu",))
-"""Operators of the domain `com.microsoft` that are treated like those of the standard."""
+"""Operators of the `MICROSOFT_DOMAIN` that are treated like those of the standard."""
