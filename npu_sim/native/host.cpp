@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
 #include "threads.h"
@@ -77,6 +78,17 @@ void transpose(const uint8_t* x, uint8_t* y, int64_t images, int64_t rows, int64
     case 4: return elements(Element<4>());
     default: throw std::invalid_argument("elements must have 1, 2 or 4 bytes");
   }
+}
+
+void resize_rows(const uint8_t* x, uint8_t* y, int64_t rows, int64_t from, int64_t to, int threads) {
+  const Lease team(threads);
+  const int64_t common = std::min(from, to);
+  team->loop(rows, rows * to, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      std::memcpy(y + row * to, x + row * from, common);
+      std::memset(y + row * to + common, 0, to - common);
+    }
+  });
 }
 
 }  // namespace furiosa

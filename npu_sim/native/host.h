@@ -19,4 +19,7 @@ void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero
 void transpose(const uint8_t* x, uint8_t* y, int64_t images, int64_t rows, int64_t columns, int itemsize, int threads,
                const Kernels& kernels = best_kernels());
 
+// Each of `rows` rows of `from` bytes as one of `to` bytes: cut, or with zeros behind.
+void resize_rows(const uint8_t* x, uint8_t* y, int64_t rows, int64_t from, int64_t to, int threads);
+
 }  // namespace furiosa

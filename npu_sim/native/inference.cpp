@@ -46,6 +46,13 @@ void Inference::transpose(size_t x, size_t y, int64_t images, int64_t rows, int6
   });
 }
 
+void Inference::resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to) {
+  expect(rows >= 0 && from >= 0 && to >= 0 && size(x) == rows * from && size(y) == rows * to);
+  steps_.push_back([=](const Values& values, int threads) {
+    furiosa::resize_rows(values[x], values[y], rows, from, to, threads);
+  });
+}
+
 void Inference::program(const Program& program, Ports inputs, Ports outputs) {
   std::vector<Port<const uint8_t>> in;
   std::vector<Port<uint8_t>> out;

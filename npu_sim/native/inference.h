@@ -25,6 +25,7 @@ class Inference {
   void quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed);
   void dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed);
   void transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize);
+  void resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to);
   void program(const Program& program, Ports inputs, Ports outputs);
 
   // Executes once; `memory` is that of the interface. May be called from several threads at a time.

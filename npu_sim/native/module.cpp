@@ -157,6 +157,7 @@ NB_MODULE(_native, m) {
       .def("quantize", &Inference::quantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
       .def("dequantize", &Inference::dequantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
       .def("transpose", &Inference::transpose, "x"_a, "y"_a, "images"_a, "rows"_a, "columns"_a, "itemsize"_a)
+      .def("resize_rows", &Inference::resize_rows, "x"_a, "y"_a, "rows"_a, "from_bytes"_a, "to_bytes"_a)
       .def("program", &Inference::program, "program"_a, "inputs"_a, "outputs"_a, nb::keep_alive<1, 2>())
       .def("run", &run_inference, "requests"_a, "inputs"_a, "threads"_a, "marks"_a = nb::none());
   m.def("peak", [](const std::string& kernels) { return peak(kernels_named(kernels)); }, "kernels"_a,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from furiosa.compiler.borders import Raw
 from furiosa.compiler.cdfg import cluster
 from furiosa.compiler.cpu_model import to_onnx
 from furiosa.compiler.graph import Graph, Op
@@ -54,6 +55,12 @@ def _op(op: Op, x: list[Array]) -> Array:
             return arithmetic.quantize(x[0], *affine(op.type))
         case "dequantize":
             return arithmetic.dequantize(x[0], op.inputs[0].type.scale, op.inputs[0].type.zero)
+        case "lower" | "unlower" if isinstance(a, Raw):
+            return x[0].reshape(op.type.shape)
+        case "widen":
+            return np.pad(x[0], [(0, 0)] * 3 + [(0, op.type.shape[3] - x[0].shape[3])])
+        case "narrow":
+            return x[0][..., : op.type.shape[3]]
         case "lower":
             return x[0].reshape(nchw(x[0].shape)).transpose(0, 2, 3, 1)
         case "unlower":

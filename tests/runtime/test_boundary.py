@@ -57,3 +57,14 @@ def test_the_reference_needs_no_native_module(monkeypatch: pytest.MonkeyPatch) -
     lowered = boundary.lower(boundary.quantize(x, 0.5, 3, DType.U8), (2, 3, 2, 2))
     np.testing.assert_array_equal(lowered, expected)
     np.testing.assert_array_equal(boundary.unlower(lowered, (2, 3, 2, 2)), expected.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, 8), (8, 5), (4, 4)])
+def test_rows_of_another_width(before: int, after: int) -> None:
+    """Pad and Slice: zeros behind each row, or its front."""
+    x = np.arange(2 * 3 * before, dtype=np.int8).reshape(2, 3, before)
+    y = Boundary().resize_rows(x, after)
+    common = min(before, after)
+    assert y.shape == (2, 3, after)
+    assert np.array_equal(y[..., :common], x[..., :common])
+    assert not y[..., common:].any()

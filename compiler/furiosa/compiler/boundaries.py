@@ -8,7 +8,7 @@ from typing import Any
 from furiosa.isa import enf
 from furiosa.isa.target import Target
 
-_HOST = (enf.Quantize, enf.Dequantize, enf.Lower, enf.Unlower)
+_HOST = (enf.Quantize, enf.Dequantize, enf.Lower, enf.Unlower, enf.Pad, enf.Slice)
 
 
 def boundaries(tensors: tuple[enf.Tensor, ...], steps: tuple[enf.Step, ...], target: Target) -> list[dict[str, Any]]:

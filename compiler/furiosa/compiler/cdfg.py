@@ -71,7 +71,7 @@ def _device(op: Op, readers: list[Op]) -> str:
         return "cpu" if op.inputs[0].kind in ("onnx", "project") or not _plain(op.type) else "host"
     if op.kind == "dequantize":
         return "cpu" if any(reader.kind == "onnx" for reader in readers) or not _plain(op.inputs[0].type) else "host"
-    return "host" if op.kind in ("lower", "unlower") else "cpu"
+    return "host" if op.kind in ("lower", "unlower", "widen", "narrow") else "cpu"
 
 
 def _plain(type_: TensorType) -> bool:

@@ -18,7 +18,7 @@ from furiosa.compiler.ops.table import QUANTIZE
 
 _MOVES = ("npu.view", "npu.transpose")
 _LONGEST_ROW = 16
-HOST_KINDS = ("quantize", "dequantize", "lower", "unlower")
+HOST_KINDS = ("quantize", "dequantize", "lower", "unlower", "widen", "narrow")
 
 
 def split(graph: Graph) -> Graph:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from furiosa.compiler import gir, lir
+from furiosa.compiler.borders import Raw
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.cpu_model import to_onnx
@@ -43,12 +44,14 @@ class Module(Generic[P]):
 def build(model: Clusters, target: Target) -> Module[Gir]:
     """Every NPU cluster tiled and allocated; every other cluster as a step of the host."""
     names = dict(zip(model.graph.outputs, model.graph.output_names))
+    given = {op.inputs[0]: op for op in model.graph if op.kind == "unlower" and isinstance(op.attrs, Raw)}
     tensors: dict[str, enf.Tensor] = {}
     steps: list[enf.Step] = []
     programs: list[Gir] = []
     cpu_models: list[bytes] = []
 
     def name(op: Op) -> str:
+        op = op.inputs[0] if op.kind == "lower" and isinstance(op.attrs, Raw) else given.get(op, op)
         own = names.get(op) or (f"{op.name}:lowered" if op.kind in KINDS else op.name)
         tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, _format(op))
         return own
@@ -62,7 +65,7 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
         elif cluster.device == "cpu":
             steps.append(enf.RunCpu(len(cpu_models), reads, writes))
             cpu_models.append(to_onnx(_renamed(cluster, names)))
-        else:
+        elif not isinstance(cluster.ops[-1].attrs, Raw):
             steps.append(_host_step(cluster.ops[-1], reads[0], writes[0]))
     outputs = tuple(name(op) for op in model.graph.outputs)
     return Module(target.name, model.graph.batch_size, inputs, outputs, tuple(tensors.values()), tuple(steps),
@@ -98,6 +101,10 @@ def _host_step(op: Op, x: str, y: str) -> enf.Step:
         case "lower":
             n, h, w, c = op.type.shape
             return enf.Lower(x, y, (n, c, h, w))
+        case "widen":
+            return enf.Pad(x, y)
+        case "narrow":
+            return enf.Slice(x, y)
         case _:
             return enf.Unlower(x, y, nchw(op.type.shape))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from furiosa.compiler import cdfg, cpu_check, dfg, irfile, ldfg, limits, module, quantization, specs
+from furiosa.compiler import borders, cdfg, cpu_check, dfg, irfile, ldfg, limits, module, quantization, specs
 from furiosa.compiler.assembly import assemble
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.specs import Spec
@@ -75,6 +75,7 @@ STAGES: tuple[Stage, ...] = (
         _graph(ldfg.split, specs.DFG, "Splitting graph(LAS)"),    # after this, nobody asks where an op runs
         _graph(ldfg.lower, specs.LDFG, "Lowering graph(LAS)"),    # the NPU's operators and layout
         _graph(ldfg.optimize, specs.LDFG, "Optimizing graph"),    # fewer of them
+        Pass(borders.layout_on_npu, "layout_on_npu", specs.LDFG),  # the host does not do what the NPU does faster
     )),
     Stage("cdfg", (
         Pass(lambda graph, _: cdfg.cluster(graph), "cluster"),                     # what runs as one step

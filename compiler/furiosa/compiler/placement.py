@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from furiosa.compiler.borders import Raw
 from furiosa.compiler.graph import Graph, Op
 from furiosa.compiler.lowlevel import KINDS
 
@@ -11,14 +12,22 @@ _BOUNDARY = {
     "dequantize": ("Dequantize", "the model gives real numbers, the NPU integers"),
     "lower": ("Lower", "the host brings the tensor into the NPU's layout"),
     "unlower": ("Unlower", "the host brings the tensor out of the NPU's layout"),
+    "widen": ("Pad", "the width becomes a multiple of 32, so that the NPU can change the layout"),
+    "narrow": ("Slice", "what was padded for the NPU is cut off"),
 }
+_ON_NPU = {
+    "Lower": "the width is a multiple of 32: the NPU brings the tensor into its layout",
+    "Unlower": "the width is a multiple of 32: the NPU brings the tensor out of its layout",
+}
+_HOST_LIMIT = "a width, last, that is a multiple of 32"
+_HOST_HINT = "give images channels-first, with a width that is a multiple of 32"
 
 
 def placement(graph: Graph) -> list[Row]:
     """A row for each node of the model that runs, and for each layout operator at a border; producers first.
 
     Keys: ``node, op, device, reason_code, reason, actual, limit, hint``; ``device`` is ``npu`` or ``cpu``, and the
-    reason is empty on the NPU.
+    reason is empty on the NPU, but for the layout operators.
     """
     rows: dict[str, Row] = {}
     for op in graph:
@@ -42,15 +51,25 @@ def _hint(row: Row) -> str:
 
 def _rows(op: Op) -> list[Row]:
     if op.kind in KINDS:
-        return [_row(node, kind, "npu") for node, kind in op.sources]
+        return [_npu_row(node, kind) for node, kind in op.sources]
     if op.kind == "onnx":
         r = op.cpu
         reason = (r.code, r.sentence, r.actual, r.limit, r.hint) if r else ()
         return [_row(op.node, op.attrs.op_type, "cpu", *reason)]
-    if op.kind in _BOUNDARY:
+    if op.kind in _BOUNDARY and not isinstance(op.attrs, Raw):
         kind, why = _BOUNDARY[op.kind]
-        return [_row(op.name, kind, "cpu", "boundary_layout", why)]
+        found = _found(op.inputs[0] if op.kind == "lower" else op)
+        more = (found, _HOST_LIMIT, _HOST_HINT) if op.kind in ("lower", "unlower") else ()
+        return [_row(op.name, kind, "cpu", "boundary_layout", why, *more)]
     return []
+
+
+def _npu_row(node: str, kind: str) -> Row:
+    return _row(node, kind, "npu", *(("boundary_layout", _ON_NPU[kind]) if kind in _ON_NPU else ()))
+
+
+def _found(op: Op) -> str:
+    return f"a tensor of shape {op.type.shape}"
 
 
 def _row(node: str, kind: str, device: str, code: str = "", reason: str = "", actual: str = "", limit: str = "",

@@ -10,7 +10,7 @@ from furiosa.compiler.ops import OPS
 
 Spec = Callable[[Op], "str | None"]
 _ALWAYS = ("input", "const", "absent", "onnx", "project", "quantize", "dequantize")
-_LAYOUT = ("lower", "unlower")
+_LAYOUT = ("lower", "unlower", "widen", "narrow")
 
 
 def quantized(op: Op) -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from furiosa.compiler import gir, lir, lowlevel
+from furiosa.compiler.borders import Raw
 from furiosa.compiler.frontend.node import Affine, OnnxNode, Permuted, Project
 from furiosa.compiler.gir import records
 from furiosa.compiler.gir.records import Unreadable, bad_line
@@ -80,7 +81,7 @@ class ModuleHead:
 
 
 _ATTRS = (
-    Attrs, Affine, OnnxNode, Permuted, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain,
+    Attrs, Raw, Affine, OnnxNode, Permuted, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain,
     movement.Concat, movement.Pad, movement.Transpose, normalization.ChannelAffine, normalization.Softmax, pool.Pool,
     pool.GlobalPool, resize.Resize, selection.Slice, blocks.Blocks, reduce.Reduce,
     conv_transpose.ConvTranspose, interpolate.Interpolate,
@@ -92,7 +93,7 @@ _LOWLEVEL = (
 _PARTS: dict[str, type[Any]] = {cls.__name__: cls for cls in (*_ATTRS, Quant, Reason, Data)}
 _NPU_PARTS: dict[str, type[Any]] = _PARTS | {cls.__name__: cls for cls in _LOWLEVEL}
 _LINE = re.compile(r"%(\d+) = ([\w.]+)\(([%\d, ]*)\) : (\w+)\[([-\d,]*)\] (Rest\(.*\))")
-_STEPS = {cls.__name__: cls for cls in (enf.Quantize, enf.Dequantize, enf.Lower, enf.Unlower, enf.RunNpu, enf.RunCpu)}
+_STEPS = {cls.__name__: cls for cls in get_args(enf.Step)}
 
 
 def print_graph(graph: Graph) -> tuple[str, bytes]:

@@ -96,7 +96,8 @@ class Litmus:
             reason = " ".join(str(failed.error).split())
             return f"{answer}: step {self.steps.index(failed) + 1} ({failed.name}) failed: {reason}"
         cpu = len(self.cpu_operators)
-        npu = sum(row["device"] == "npu" for row in self.report["placement"])
+        operators = [row for row in self.report["placement"] if row["reason_code"] != "boundary_layout"]
+        npu = sum(row["device"] == "npu" for row in operators)
         latency = self.report["npu_latency_us"]
         return (f"the model works on {self.options.target}: {npu} operators on the NPU, {cpu} on the CPU, "
                 f"{latency:,.1f} us NPU time (modelled)")  # fmt: skip

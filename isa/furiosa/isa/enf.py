@@ -78,6 +78,22 @@ class Unlower:
 
 
 @dataclass(frozen=True, slots=True)
+class Pad:
+    """Host step: y has the values of x at the front of its last axis, which is longer, and zeros (raw bytes) behind."""
+
+    x: str
+    y: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Host step: y has the front of the last axis of x."""
+
+    x: str
+    y: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunNpu:
     """Execute ``programs[program]``; ``inputs`` and ``outputs`` name tensors in the order of the program's ports."""
 
@@ -95,7 +111,7 @@ class RunCpu:
     outputs: tuple[str, ...]
 
 
-Step = Quantize | Dequantize | Lower | Unlower | RunNpu | RunCpu
+Step = Quantize | Dequantize | Lower | Unlower | Pad | Slice | RunNpu | RunCpu
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,13 @@ class Boundary:
         self._native.dequantize(np.ascontiguousarray(x), y, scale, zero_point, signed, self._threads)
         return y
 
+    def resize_rows(self, x: Array, width: int) -> Array:
+        """The values of ``x`` with a last axis of ``width`` elements: cut, or with zeros behind."""
+        y = np.zeros((*x.shape[:-1], width), x.dtype)
+        common = min(width, x.shape[-1])
+        y[..., :common] = x[..., :common]
+        return y
+
     def lower(self, x: Array, nchw: Shape) -> Array:
         """The values of ``x``, read as ``nchw``, as (N, H, W, C); shares memory with ``x`` where that is dense."""
         n, c, h, w = nchw

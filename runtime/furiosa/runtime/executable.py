@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from furiosa.isa import env
-from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, Step, Unlower
+from furiosa.isa.enf import Dequantize, Enf, Lower, Pad, Quantize, RunCpu, RunNpu, Slice, Step, Unlower
 from furiosa.npu_sim.machine import Machine
 from furiosa.runtime.boundary import Boundary
 from furiosa.runtime.cpu import CpuModel
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 _SPANS: dict[type[Step], str] = {
     Quantize: "Quantize", Dequantize: "Dequantize", Lower: "Lower", Unlower: "Unlower", RunCpu: "CpuCluster",
-    RunNpu: "Enqueue",
+    RunNpu: "Enqueue", Pad: "Pad", Slice: "Slice",
 }  # fmt: skip
 
 
@@ -143,6 +143,8 @@ class Executable:
                 return [self._boundary.quantize(values[x], scale, zero_point, self._types[y].dtype)]
             case Dequantize(x, _, scale, zero_point):
                 return [self._boundary.dequantize(values[x], scale, zero_point)]
+            case Pad(x, y) | Slice(x, y):
+                return [self._boundary.resize_rows(values[x], self._types[y].shape[-1])]
             case Lower(x, _, nchw):
                 return [self._boundary.lower(values[x], nchw)]
             case Unlower(x, y, nchw):

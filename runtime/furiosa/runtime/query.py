@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from furiosa.isa.enf import Dequantize, Enf, Lower, Quantize, RunCpu, RunNpu, Step, Tensor, Unlower
+from furiosa.isa.enf import Dequantize, Enf, Lower, Pad, Quantize, RunCpu, RunNpu, Slice, Step, Tensor, Unlower
 from furiosa.isa.host import ReferenceHost
 from furiosa.isa.target import Target
 from furiosa.runtime.cluster_work import cluster_work
@@ -15,6 +15,7 @@ from furiosa.runtime.virtual import Resource, Work
 
 _NAMES: dict[type[Step], str] = {
     Quantize: "Quantize", Lower: "Lower", RunCpu: "CpuCluster", Unlower: "Unlower", Dequantize: "Dequantize",
+    Pad: "Pad", Slice: "Slice",
 }  # fmt: skip
 
 
@@ -76,6 +77,8 @@ def _nanoseconds(enf: Enf, step: Step, tensors: Mapping[str, Tensor], host: Refe
             return host.dequantize_ns(prod(tensors[x].shape))
         case Lower(x) | Unlower(x):
             return host.layout_ns(2 * prod(tensors[x].shape) * tensors[x].dtype.itemsize)
+        case Pad(x, y) | Slice(x, y):
+            return host.copy_ns(sum(prod(tensors[name].shape) * tensors[name].dtype.itemsize for name in (x, y)))
         case RunCpu(model):
             return host.cluster_ns(*cluster_work(enf.cpu_models[model]))
         case RunNpu():

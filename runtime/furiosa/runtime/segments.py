@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from furiosa.isa.dtypes import DType
-from furiosa.isa.enf import Dequantize, Enf, Lower, Port, Quantize, RunCpu, RunNpu, Step, Tensor, Unlower
+from furiosa.isa.enf import Dequantize, Enf, Lower, Pad, Port, Quantize, RunCpu, RunNpu, Slice, Step, Tensor, Unlower
 from furiosa.npu_sim.kernels import native
 from furiosa.npu_sim.machine import Machine
 from furiosa.runtime.cpu import CpuModel
@@ -157,6 +157,11 @@ def _inference(
                     native_steps -= 1
                 else:
                     inference.transpose(value[x], value[y], n, rows, columns, tensors[x].dtype.itemsize)
+            case Pad(x, y) | Slice(x, y):
+                rows, item = prod(tensors[x].shape[:-1]), tensors[x].dtype.itemsize
+                inference.resize_rows(
+                    value[x], value[y], rows, tensors[x].shape[-1] * item, tensors[y].shape[-1] * item
+                )
             case RunNpu(program):
                 machine = machines[program]
                 inference.program(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from furiosa.isa.dtypes import DType
-from furiosa.isa.enf import Dequantize, Enf, Lower, Port, Quantize, RunCpu, RunNpu, Step, Tensor, Unlower
+from furiosa.isa.enf import Dequantize, Enf, Lower, Pad, Port, Quantize, RunCpu, RunNpu, Slice, Step, Tensor, Unlower
 from furiosa.isa.errors import EnfError
 
 Tensors = dict[str, Tensor]
@@ -68,6 +68,10 @@ def _problem(enf: Enf, step: Step, tensors: Tensors) -> str | None:
             return _layout_problem(tensors[x], tensors[y], nchw)
         case Unlower(x, y, nchw):
             return _layout_problem(tensors[y], tensors[x], nchw)
+        case Pad(x, y):
+            return _width_problem(tensors[x], tensors[y])
+        case Slice(x, y):
+            return _width_problem(tensors[y], tensors[x])
         case RunNpu(program):
             if not 0 <= program < len(enf.programs):
                 return f"there is no program {program}"
@@ -95,6 +99,12 @@ def _layout_problem(outside: Tensor, inside: Tensor, nchw: tuple[int, int, int, 
     if prod(outside.shape) != prod(nchw) or inside.shape != (n, h, w, c):
         return f"`{outside.name}` and `{inside.name}` are not the two layouts of {nchw}"
     return None if outside.dtype is inside.dtype else f"`{outside.name}` and `{inside.name}` differ in type"
+
+
+def _width_problem(narrow: Tensor, wide: Tensor) -> str | None:
+    rows = narrow.shape[:-1] == wide.shape[:-1] and narrow.shape != () != wide.shape
+    fits = rows and narrow.shape[-1] <= wide.shape[-1] and narrow.dtype is wide.dtype
+    return None if fits and narrow.dtype.itemsize else f"`{narrow.name}` is not the front of the rows of `{wide.name}`"
 
 
 def _port_problem(ports: tuple[Port, ...], names: tuple[str, ...], tensors: Tensors) -> str | None:

@@ -1,0 +1,85 @@
+"""The steps at the borders of the NPU are those of the SDK's performance guide, each border by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import parser
+from tests.compiler.op_cases import conv
+from tests.compiler.quantized import Builder, run_both
+
+from furiosa.compiler import compile_model
+from furiosa.isa import enf
+
+
+def network(*shape: int, image: bool, nhwc: bool = False) -> bytes:
+    """A Conv of an input of this shape; its result is an image, or one value a channel."""
+    b = Builder()
+    x = b.qinput(*shape)
+    x = b.q(b.op("Transpose", x, perm=[0, 3, 1, 2])) if nhwc else x
+    y = b.q(conv(b, x, (8, 3, 3, 3), pads=[1, 1, 1, 1]))
+    return b.model(y if image else b.q(b.op("GlobalAveragePool", y)))
+
+
+def steps(report: dict[str, Any]) -> list[str]:
+    """The layout steps with their devices, in order."""
+    return [f"{row['op']} {row['device']}" for row in report["placement"] if row["reason_code"] == "boundary_layout"]
+
+
+TAIL = ["Unlower cpu", "Dequantize cpu"]
+
+
+@pytest.mark.parametrize(("shape", "nhwc", "config", "expected"), [
+    ((1, 3, 224, 224), False, {}, ["Quantize cpu", "Lower npu"]),
+    ((1, 3, 300, 300), False, {}, ["Quantize cpu", "Pad cpu", "Lower npu"]),
+    ((1, 224, 224, 3), True, {}, ["Quantize cpu", "Lower cpu"]),
+    ((1, 3, 224, 224), False, {"permute_input": [[0, 2, 3, 1]]}, ["Quantize cpu", "Lower cpu"]),
+    ((1, 224, 224, 3), True, {"permute_input": [[0, 3, 1, 2]]}, ["Quantize cpu", "Lower npu"]),
+    ((1, 3, 8, 9), False, {}, ["Quantize cpu", "Lower cpu"]),
+])  # fmt: skip
+def test_inputs_of_the_guide(
+    shape: tuple[int, ...], nhwc: bool, config: dict[str, object], expected: list[str]
+) -> None:
+    report = compile_model(network(*shape, image=False, nhwc=nhwc), config=config).report
+    assert steps(report) == expected + TAIL
+
+
+@pytest.mark.parametrize(("width", "expected"), [
+    (64, ["Unlower npu", "Dequantize cpu"]), (300, ["Unlower npu", "Slice cpu", "Dequantize cpu"]), (9, TAIL)
+])  # fmt: skip
+def test_outputs(width: int, expected: list[str]) -> None:
+    """The result equals ONNX Runtime's, whoever changes the layout."""
+    ours, right, report = run_both(network(1, 3, 60, width, image=True))
+    assert steps(report)[-len(expected) :] == expected
+    assert all(np.array_equal(a, b) for a, b in zip(ours, right))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 40, 200), (1, 1, 64, 96), (3, 3, 33, 64)])
+def test_batches_and_odd_shapes(shape: tuple[int, ...]) -> None:
+    b = Builder("int8")
+    ours, right, report = run_both(b.model(b.q(conv(b, b.qinput(*shape), (5, shape[1], 3, 3), pads=[1] * 4))))
+    assert "Lower npu" in steps(report)
+    assert all(np.array_equal(a, b) for a, b in zip(ours, right))
+
+
+def test_integers_need_no_step_of_the_host() -> None:
+    """With uint8 on both sides and widths of a multiple of 32, the host has nothing to do."""
+    graph = parser.parse_model("""<ir_version: 8, opset_import: ["": 13]> g (uint8[1,3,32,64] x) => (uint8[1,3,32,64] y)
+        <float s = {0.05}, uint8 z = {128}>
+        { f = DequantizeLinear(x, s, z) p = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (f)
+          y = QuantizeLinear(p, s, z) }""")
+    compiled = compile_model(graph.SerializeToString())
+    assert [type(step).__name__ for step in enf.load(compiled.enf).steps] == ["RunNpu"]
+    ours, right, _ = run_both(graph.SerializeToString())
+    assert np.array_equal(ours[0], right[0])
+
+
+def test_a_border_between_the_npu_and_the_cpu() -> None:
+    b = Builder()
+    x = b.q(b.op("Sin", b.q(b.op("Relu", b.qinput(1, 4, 20, 64)))))
+    ours, right, report = run_both(b.model(b.q(b.op("MaxPool", x, kernel_shape=[2, 2]))))
+    assert steps(report).count("Lower npu") == 2
+    assert "Unlower npu" in steps(report)
+    assert all(np.array_equal(a, b) for a, b in zip(ours, right))
