@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -237,6 +238,13 @@ def test_flows_lead_from_submissions_over_workers() -> None:
             receiver.recv()
     events = json.loads(file.getvalue())
     assert len(flows(events)) == 20
+    requests = {phase: {e["id"]: e["ts"] for e in events if e["ph"] == phase} for phase in "be"}
+    assert len(requests["b"]) == 20
+    assert all(start < requests["e"][number] for number, start in requests["b"].items())
+    (name,) = {event["name"] for event in events if event["ph"] in "be"}
+    assert re.fullmatch(r"Inference \(Model#\d{4}\)", name)
+    asked = [flow[0]["ts"] for flow in flows(events).values()]
+    assert sorted(asked) == sorted(requests["b"].values())
     for flow in flows(events).values():
         assert [event["ph"] for event in flow] == ["s", "t", "f"]
         assert {"ask", "Submit"} <= enclosing(events, flow[0])

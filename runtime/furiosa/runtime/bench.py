@@ -6,6 +6,8 @@ import asyncio
 import io
 import itertools
 import logging
+import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from furiosa.isa import env
 from furiosa.isa.enf import RunNpu
 from furiosa.isa.errors import OptionError
 from furiosa.isa.files import check_writable, save
@@ -113,7 +116,7 @@ def _result(
     modelled = engine.executables[0].modelled
     host = Host(
         in_flight=config.workers * _QUERIES_A_WORKER[workload],
-        threads=reference_host().threads,
+        threads=reference_host().threads if config.host == "reference" else _own_threads(),
         io_threads=config.io_threads,
         npus=len(engine.executables),
     )
@@ -138,6 +141,11 @@ def _result(
         traced=traced,
         speed=speed,
     )
+
+
+def _own_threads() -> int:
+    """How many host steps this computer executes at a time, each with as many threads as it was measured with."""
+    return max(1, len(os.sched_getaffinity(0)) // env.THREADS.get())
 
 
 def _usage(run: Run, host: Host) -> tuple[Usage, ...]:
@@ -174,15 +182,19 @@ def _execute(config: BenchConfig, engine: Engine, inputs: Sequence[Array]) -> Sp
     for _ in range(max(1, config.warm_up)):
         engine.run(inputs)
     tickets = itertools.count()
+    stopped = threading.Event()
 
     def work() -> None:
-        while next(tickets) < config.queries:
+        while next(tickets) < config.queries and not stopped.is_set():
             engine.run(inputs)
 
     began = time.perf_counter()
     with ThreadPoolExecutor(config.workers) as pool:
-        for worker in [pool.submit(work) for _ in range(config.workers)]:
-            worker.result()
+        try:
+            for worker in [pool.submit(work) for _ in range(config.workers)]:
+                worker.result()
+        finally:
+            stopped.set()  # an error or Ctrl-C ends all of them
     return Speed(engine.executables[0].kernels, config.queries, time.perf_counter() - began)
 
 
@@ -230,6 +242,8 @@ def _check(config: BenchConfig) -> None:
             raise OptionError(f"the number of {name} must be at least 1, not {value}")
     if config.queries > _MOST:
         raise OptionError(f"the number of queries must be at most {_MOST}, not {config.queries}")
+    if config.execute and config.queries > MOST_QUERIES:
+        raise OptionError(f"at most {MOST_QUERIES} queries can be executed, not {config.queries}")
     if not 0 <= config.warm_up <= MOST_QUERIES:
         raise OptionError(f"the warm-up must be 0 to {MOST_QUERIES} queries, not {config.warm_up}")
     if not 0 <= config.duration <= _LONGEST:

@@ -132,8 +132,9 @@ class Engine:
             # Workers that wait for a paced device leave the processors to the others.
             threads = self._threads if devices.npus[0].paced else self._share(self.worker_num)
             cpu_models = [CpuModel(data, threads) for data in enf.cpu_models]
-            self.executables = [Executable(enf, npu, cpu_models) for npu in devices.npus]
-        logs.model_loaded(enf, devices.npus, self.worker_num)
+            name = logs.next_model()
+            self.executables = [Executable(enf, npu, cpu_models, name) for npu in devices.npus]
+        logs.model_loaded(name, enf, devices.npus, self.worker_num)
         self.enf: Enf = enf
         self.devices = devices
         self.model = Model.of(enf)

@@ -31,10 +31,14 @@ _SPANS: dict[type[Step], str] = {
 class Executable:
     """A compiled model loaded on one device; may be run by several threads at once."""
 
-    def __init__(self, enf: Enf, npu: Npu, cpu_models: Sequence[CpuModel]) -> None:
-        """Load the programs; ``enf`` has passed ``check_wiring``. Raises EnfError for an illegal program."""
+    def __init__(self, enf: Enf, npu: Npu, cpu_models: Sequence[CpuModel], name: str = "Model") -> None:
+        """Load the programs; ``enf`` has passed ``check_wiring``, traces call it ``name``.
+
+        Raises EnfError for an illegal program.
+        """
         self._enf = enf
         self._npu = npu
+        self._name = name
         self._cpu_models = cpu_models
         self._boundary = Boundary()
         self._types = {tensor.name: tensor for tensor in enf.tensors}
@@ -63,7 +67,7 @@ class Executable:
             )
             for index, (step, (first, last)) in enumerate(zip(self._enf.steps, bounds))
         ]  # fmt: skip
-        return Layout(self._npu.trace_name, self._npu.pe_index, tuple(steps))
+        return Layout(self._name, self._npu.trace_name, self._npu.pe_index, tuple(steps))
 
     @property
     def kernels(self) -> str:

@@ -66,14 +66,19 @@ def devices_opened(npus: Sequence[Npu]) -> None:
         _log.info("[%d] %s (%s)", index, npu.trace_name, _geometry(npu.target))
 
 
-def model_loaded(enf: Enf, npus: Sequence[Npu], workers: int) -> None:
+def next_model() -> str:
+    """What to call a model that is loaded: ``Model#0001`` for the first one of the process."""
+    return f"Model#{next(_numbers):04d}"
+
+
+def model_loaded(name: str, enf: Enf, npus: Sequence[Npu], workers: int) -> None:
     """Say what was loaded, for how many workers, and the memory that its programs use."""
     target = npus[0].target
     dram = sum(program.dram_bytes for program in enf.programs)
     sram = max((program.sram_bytes for program in enf.programs), default=0)
     _log.info(
-        "Model#%04d (%d inputs, %d outputs) is loaded to %s: %d contexts (DRAM usage: %s / %s, SRAM usage: %s / %s)",
-        next(_numbers), len(enf.inputs), len(enf.outputs), ", ".join(npu.trace_name for npu in npus), workers,
+        "%s (%d inputs, %d outputs) is loaded to %s: %d contexts (DRAM usage: %s / %s, SRAM usage: %s / %s)",
+        name, len(enf.inputs), len(enf.outputs), ", ".join(npu.trace_name for npu in npus), workers,
         size(dram), size(target.dram_bytes), size(sram), size(target.sram_bytes),
     )  # fmt: skip
 

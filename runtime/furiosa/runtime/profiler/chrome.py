@@ -103,7 +103,7 @@ class _Trace:
 
     def lines(self) -> Iterator[str]:
         """All events as JSON; on every track spans nest strictly, times are us from the start of the recording."""
-        for event in (*self._names(), *self._host()):
+        for event in (*self._names(), *self._host(), *self._requests()):
             yield _json(event)
         for execution in self._recording.executions:
             yield from self._execution(execution)
@@ -136,6 +136,13 @@ class _Trace:
         event = {"name": span.name, "cat": span.category, "ph": phase, "ts": self._us(at),
                  "pid": self._pid, "tid": track}  # fmt: skip
         return event | {"args": span.args} if phase == "B" else event
+
+    def _requests(self) -> Iterator[Event]:
+        """Asynchronous events: requests overlap, as those that wait in a queue do."""
+        for number, model, thread, start, end in self._recording.requests:
+            event = {"name": f"Inference ({model})", "cat": "Runtime", "id": number, "pid": self._pid, "tid": thread}
+            yield event | {"ph": "b", "ts": self._us(start)}
+            yield event | {"ph": "e", "ts": self._us(end)}
 
     def _execution(self, execution: Execution) -> Iterator[str]:
         layout, index = execution.layout, execution.index

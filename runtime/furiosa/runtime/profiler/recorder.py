@@ -66,8 +66,9 @@ class MarkedStep:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the marks of inferences on one device mean. ``pe_index`` counts the PEs of all cards."""
+    """What the marks of inferences of a model on one device mean. ``pe_index`` counts the PEs of all cards."""
 
+    model: str
     device: str
     pe_index: int
     steps: tuple[MarkedStep, ...]

@@ -35,6 +35,16 @@ class Execution:
     origin: Origin | None
 
 
+class Request(NamedTuple):
+    """An inference from when it was asked for to its end; ``number`` is that of its span."""
+
+    number: int
+    model: str
+    thread: int
+    start: int
+    end: int
+
+
 @dataclass(slots=True)
 class Recording:
     """All that was recorded: spans and executions in order of their starts. ``began`` is the zero of its clock."""
@@ -42,6 +52,7 @@ class Recording:
     began: int
     threads: dict[int, str]
     spans: list[HostSpan]
+    requests: list[Request]
     executions: list[Execution]
     roots: dict[int, int] = field(repr=False)
 
@@ -50,14 +61,15 @@ class Recording:
         """The spans that have ended so far."""
         unfolding = _Unfolding(recorder)
         spans = sorted(unfolding.spans, key=lambda span: (span.start, -span.end))
+        requests = unfolding.requests
         if Resource.Cpu not in recorder.resource:
-            spans = [span for span in spans if not span.category]
+            spans, requests = [span for span in spans if not span.category], []
         executions = unfolding.executions() if Resource.Npu in recorder.resource else []
         known = {span.number: span for span in spans}
         for span in spans:
             span.parent = span.parent if span.parent in known else ROOT
         executions = [each if each.parent in known else replace(each, parent=ROOT) for each in executions]
-        return cls(recorder.began, dict(recorder.threads), spans, executions, _roots(spans))
+        return cls(recorder.began, dict(recorder.threads), spans, requests, executions, _roots(spans))
 
     def root(self, number: int) -> int:
         """The outermost span around span ``number``; itself when nothing is around it."""
@@ -94,6 +106,7 @@ class _Unfolding:
     def __init__(self, recorder: Recorder) -> None:
         self.spans = [span for span in list(recorder.spans) if span.end]
         self._numbers = itertools.count(max((span.number for span in recorder.spans), default=ROOT) + 1)
+        self.requests: list[Request] = []
         self._asked: list[_Asked] = []
         self._host = Resource.Cpu in recorder.resource
         for batch in list(recorder.batches):
@@ -108,6 +121,8 @@ class _Unfolding:
     def _inference(self, batch: Batch, times: list[int], origin: Origin | None) -> None:
         asked_by = origin.span if origin else batch.parent
         outer = self._span(asked_by, INFERENCE, batch.thread, {}, times[0], times[-1])
+        asked = origin.time if origin else times[0]
+        self.requests.append(Request(outer, batch.layout.model, batch.thread, asked, times[-1]))
         for step in batch.layout.steps:
             start, end = times[step.first], times[step.last]
             if step.program is None:
