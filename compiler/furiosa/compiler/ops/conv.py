@@ -108,7 +108,7 @@ def quantized_weights(unit: Unit) -> Op:
     if centred.size == 0 or centred.min() < -128 or centred.max() > 127:
         return weights
     symmetric = Quant(quant.scale, (0,) * len(quant.scale), quant.axis)
-    return const(weights.name, centred.astype(np.int8), symmetric, weights.node)
+    return const(f"{unit.name}:centred", centred.astype(np.int8), symmetric, weights.node)
 
 
 def quantized_bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: float = 1.0) -> Op:

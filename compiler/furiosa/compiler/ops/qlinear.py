@@ -118,8 +118,9 @@ def expand(op: Op) -> Op | None:
 
 
 def dequantized(x: Op, quant: Quant, name: str, node: str) -> Op:
-    """``x`` as real numbers."""
-    x = replace(x, type=replace(x.type, quant=quant)) if x.kind == "const" else x
+    """``x`` as real numbers; a constant, which others may read otherwise, under a name of its own."""
+    if x.kind == "const":
+        x = replace(x, name=f"{name}:integers", type=replace(x.type, quant=quant))
     return Op("dequantize", (x,), Affine(quant), TensorType(x.type.shape, DType.F32), name, node)
 
 
