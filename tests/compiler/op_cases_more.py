@@ -74,6 +74,13 @@ def _(b: Builder) -> str:
     return b.q(b.op("PRelu", b.qinput(*_IMAGE), b.weight(b.normal(5, 1, 1))))
 
 
+for _axis in (0, 1, 2, 3, 4):
+    _five = [[2, 3, 2, 4, 3], [2, 3, 2, 4, 3], [2, 3, 2, 4, 3]]
+    for _part, _size in zip(_five, (1, 2, 3)):
+        _part[_axis] = _size
+    add(f"concat of 5 axes along {_axis}", of("Concat", *map(tuple, _five), axis=_axis))
+
+
 # --- Parts ---------------------------------------------------------------------------------------------------------
 
 _SLICES: tuple[tuple[Shape, tuple[Any, ...]], ...] = (

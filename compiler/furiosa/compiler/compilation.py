@@ -84,7 +84,9 @@ def compile_model(
         show = progress or (lambda _: None)
         start = time.perf_counter()
         data = source if isinstance(source, bytes) else _read(source)
-        asked = Source(data, where, batch_size, folder, options.get("permute_input"))
+        asked = Source(
+            data, where, batch_size, folder, options.get("permute_input"), options.get("without_quantize")
+        )  # fmt: skip
         result, layers = translate(asked, find_target(target), target_ir, show)
         show(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
         return result, layers, data

@@ -9,11 +9,10 @@ from typing import Any
 from furiosa.isa.errors import OptionError, UnsupportedError, did_you_mean
 
 _LATER = "it changes the model's interface, which this version cannot do"
-_WORKS: dict[str, type] = {"permute_input": list}
-_CHANGES: dict[str, type] = {
-    "remove_lower": bool, "remove_unlower": bool, "skip_lower": bool, "without_quantize": dict,
-    "keep_unsignedness": bool,
-}  # fmt: skip
+_WORKS: dict[str, type] = {"permute_input": list, "without_quantize": dict}
+_CHANGES: dict[str, type] = {"remove_lower": bool, "remove_unlower": bool, "skip_lower": bool}
+_ALWAYS: dict[str, type] = {"keep_unsignedness": bool}
+"""Integers of a model's inputs and results keep their type here in any case."""
 _TUNING: dict[str, type] = {
     "allow_precision_error": bool, "split_unit": int, "sa_malloc": bool, "tabulate_dequantize": bool,
     "lower_tabulated_dequantize": bool, "use_program_loading": bool, "use_tensor_dma": bool, "progress_mode": str,
@@ -35,14 +34,14 @@ _INNER: dict[str, type] = dict.fromkeys((
 def check_config(config: Mapping[str, object]) -> None:
     """Accept options that only tune the vendor's compiler, which have no effect here, and those that work.
 
-    ``permute_input``, a list of axes for each input, is checked against the model when that is read.
+    ``permute_input`` and ``without_quantize`` are checked against the model when that is read.
     Raises OptionError for an unknown name (with the nearest known one) or a value of the wrong type, and
     UnsupportedError for options that would change results and are not built.
     """
-    known = _WORKS | _CHANGES | _TUNING | _INNER
+    known = _WORKS | _CHANGES | _ALWAYS | _TUNING | _INNER
     for name, value in config.items():
         if name not in known:
-            options = ", ".join(sorted(_WORKS | _CHANGES | _TUNING))
+            options = ", ".join(sorted(_WORKS | _CHANGES | _ALWAYS | _TUNING))
             hint = did_you_mean(str(name), known) or f"the options are {options}"
             raise OptionError(f"unknown compiler option `{name}`", hint=hint)
         if type(value) is not known[name]:

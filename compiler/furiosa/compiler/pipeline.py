@@ -45,7 +45,7 @@ def _graph(function: Callable[[Graph], Graph], rules: tuple[Spec, ...], title: s
 class Source:
     """A model's file: its bytes, what to call it in errors, the batch size to apply, and the folder it lies in.
 
-    ``permute_input`` is the compiler option of that name.
+    ``permute_input`` and ``without_quantize`` are the compiler options of these names.
     """
 
     data: bytes
@@ -53,12 +53,14 @@ class Source:
     batch_size: int = 1
     folder: Path | None = None
     permute_input: Any = None
+    without_quantize: Any = None
 
 
 def _import(source: Source, _: Target) -> Graph:
     from furiosa.compiler.frontend.onnx import import_onnx
 
-    return import_onnx(source.data, source.where, source.batch_size, source.folder, source.permute_input)
+    return import_onnx(source.data, source.where, source.batch_size, source.folder, source.permute_input,
+                       source.without_quantize)  # fmt: skip
 
 
 STAGES: tuple[Stage, ...] = (

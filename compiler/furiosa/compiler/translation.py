@@ -103,8 +103,9 @@ def _load(source: Source, layer: str, target: Target) -> Any:
     if source.batch_size != 1:
         raise OptionError("the batch size of an IR file is settled already", where=source.where,
                           hint="compile the model itself with the batch size")  # fmt: skip
-    if source.permute_input is not None:
-        raise OptionError("the inputs of an IR file are settled already: `permute_input` cannot permute them",
+    changing = [name for name in ("permute_input", "without_quantize") if getattr(source, name) is not None]
+    if changing:
+        raise OptionError(f"the inputs of an IR file are settled already: `{changing[0]}` cannot change them",
                           where=source.where, hint="compile the model itself with the option")  # fmt: skip
     if isinstance(value, Module) and value.target != target.name:
         raise OptionError(f"the file is for `{value.target}`, not for `{target.name}`", where=source.where,

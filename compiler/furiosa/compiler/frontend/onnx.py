@@ -12,9 +12,10 @@ import onnx
 from onnx import numpy_helper
 
 from furiosa.compiler.frontend.fold import fold
+from furiosa.compiler.frontend.integers import Range, ranges, real_numbers
 from furiosa.compiler.frontend.modelfile import first_line, read
 from furiosa.compiler.frontend.node import Affine, OnnxNode, Project, named
-from furiosa.compiler.frontend.permutation import Axes, permutations, permuted_input
+from furiosa.compiler.frontend.permutation import Axes, given_input, in_order, permutations
 from furiosa.compiler.frontend.session import LIGHT_BYTES
 from furiosa.compiler.frontend.types import DTYPES, infer, multiply_targets, onnx_type, static_input, value_type
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, TensorType, const
@@ -25,13 +26,18 @@ ABSENT = Op("absent", (), Attrs(), TensorType((0,), DType.F32), "")
 
 
 def import_onnx(
-    data: bytes, where: str, batch_size: int = 1, folder: Path | None = None, permute: Sequence[object] | None = None
+    data: bytes,
+    where: str,
+    batch_size: int = 1,
+    folder: Path | None = None,
+    permute: Sequence[object] | None = None,
+    without_quantize: object = None,
 ) -> Graph:
     """The model's graph with every input's first axis multiplied by ``batch_size``.
 
     ``where`` names the file in errors; ``folder`` is where external weights lie; ``permute`` is the compiler option
-    ``permute_input``. Raises ModelError for a damaged, inconsistent or dynamic model, UnsupportedError for a valid one
-    that cannot be handled, and OptionError for ``permute``.
+    ``permute_input``, ``without_quantize`` the one of that name. Raises ModelError for a damaged, inconsistent or
+    dynamic model, UnsupportedError for a valid one that cannot be handled, and OptionError for the options.
     """
     model = read(data, where, folder)
     if batch_size > 1:
@@ -39,8 +45,15 @@ def import_onnx(
     initializers = {t.name: t for t in model.graph.initializer}
     inputs = [static_input(value, where, batch_size) for value in model.graph.input if value.name not in initializers]
     types = infer(model, inputs, where, batch_size)
-    permuted = permutations(permute, {value.name: len(types[value.name].shape) for value in inputs})
-    return _Builder(model, types, inputs, initializers, where, batch_size, permuted).build()
+    found, permuted_too = ranges(without_quantize, {value.name: types[value.name] for value in inputs})
+    if permute is not None and permuted_too is not None:
+        raise OptionError("compiler options `permute_input` and `without_quantize` both permute the inputs",
+                          hint="leave one of them out")  # fmt: skip
+    permuted = permutations(
+        permute if permuted_too is None else permuted_too,
+        {value.name: len(types[value.name].shape) for value in inputs},
+    )
+    return _Builder(model, types, inputs, initializers, where, batch_size, permuted, found).build()
 
 
 @dataclass
@@ -54,6 +67,7 @@ class _Builder:
     where: str
     batch_size: int
     permuted: dict[str, Axes]
+    ranges: dict[str, Range]
 
     def build(self) -> Graph:
         self.ops: dict[str, Op] = {"": ABSENT}
@@ -79,14 +93,17 @@ class _Builder:
 
     def _input(self, name: str) -> Op:
         """The graph's input; nodes read it, or what makes the model's order of its axes."""
-        axes = self.permuted.get(name, ())
-        if axes == tuple(range(len(axes))):
-            self.ops[name] = Op("input", (), Attrs(), self.types[name], name)
-            return self.ops[name]
-        if name in self.results:
-            raise OptionError(f"compiler option `permute_input` cannot permute `{name}`: it is an output too",
-                              where=self.where, hint="leave the option out")  # fmt: skip
-        given, self.ops[name] = permuted_input(name, self.types[name], axes, self.opsets.get("", 1))
+        axes, type_ = self.permuted.get(name, ()), self.types[name]
+        ordered = axes == tuple(range(len(axes)))
+        if (not ordered or name in self.ranges) and name in self.results:
+            raise OptionError(f"compiler options cannot change `{name}`: it is an output too", where=self.where,
+                              hint="leave `permute_input` and `without_quantize` out")  # fmt: skip
+        given = Op("input", (), Attrs(), type_, name) if ordered else given_input(name, type_, axes)
+        opset, op = self.opsets.get("", 1), given
+        if name in self.ranges:
+            op = given = replace(given, type=replace(given.type, dtype=DType.U8))
+            op = real_numbers(given, self.ranges[name], opset)
+        self.ops[name] = op if ordered else in_order(op, name, type_, axes, opset)
         return given
 
     def _name_outputs(self, names: tuple[str, ...]) -> None:

@@ -34,13 +34,14 @@ def permutations(given: Sequence[object] | None, inputs: dict[str, int]) -> dict
     return {name: tuple(axes) for name, axes in zip(inputs, given)}  # type: ignore[arg-type]  # as above
 
 
-def permuted_input(name: str, type_: TensorType, axes: Axes, opset: int) -> tuple[Op, Op]:
-    """The input as users give it, and the model's tensor of type ``type_`` made of it.
-
-    The input's axis i is axis ``axes[i]`` of the tensor, as in ``torch.permute(tensor, axes)``.
-    """
+def given_input(name: str, type_: TensorType, axes: Axes) -> Op:
+    """The input as users give it: its axis i is axis ``axes[i]`` of the model's, as ``torch.permute`` has it."""
     shape = tuple(type_.shape[axis] for axis in axes)
-    given = Op("input", (), Permuted(axes), TensorType(shape, type_.dtype), name)
+    return Op("input", (), Permuted(axes), TensorType(shape, type_.dtype), name)
+
+
+def in_order(given: Op, name: str, type_: TensorType, axes: Axes, opset: int) -> Op:
+    """The model's tensor of type ``type_`` made of ``given``, whose axis i is axis ``axes[i]`` of it."""
     inner = f"{name}:permuted"
-    proto = onnx.helper.make_node("Transpose", [name], [inner], name=inner, perm=np.argsort(axes).tolist())
-    return given, Op("onnx", (given,), OnnxNode.of(proto, inner, opset, 0), type_, inner, inner)
+    proto = onnx.helper.make_node("Transpose", [given.name], [inner], name=inner, perm=np.argsort(axes).tolist())
+    return Op("onnx", (given,), OnnxNode.of(proto, inner, opset, 0), type_, inner, inner)

@@ -94,6 +94,11 @@ def output_channel_scales(op: Op) -> str | None:
 
 def quantized_weights(unit: Unit) -> Op:
     """The weights; as int8 with zero point 0 wherever their values fit into it."""
+    second = unit.inputs[1] if len(unit.inputs) > 1 else None
+    if second is not None and second.kind != "const":
+        raise refuse("computed_weights", "products of two computed tensors are not accelerated",
+                     f"`{second.name}` is computed", "constant weights",
+                     "keep it on the CPU, or use a network without such products (attention)")  # fmt: skip
     weights = unit.constant(1)
     quant = None if weights is None else weights.type.quant
     if weights is None or quant is None:

@@ -162,8 +162,9 @@ def build(unit: Unit) -> Op:
     """A function alone, without others before it."""
     found = read(unit.node, tuple(op for op in unit.inputs if op is not None))
     if found is None:
-        raise refuse("computed_operand", "the parameters must be constant", unit.node.op_type, "constants",
-                     "store the parameters as initializers")  # fmt: skip
+        raise refuse("computed_operand", "a function of one tensor needs constant parameters, all scalars",
+                     f"{unit.node.op_type} of {sum(op is not None for op in unit.inputs)} operands", "one tensor",
+                     "store the parameters as scalar initializers, or write it with Add, Sub and Mul")  # fmt: skip
     function, index = found
     return unit.op("function", (unit.x(index),), Chain((function,)))
 

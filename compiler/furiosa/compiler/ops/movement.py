@@ -48,11 +48,22 @@ def build_concat(unit: Unit) -> Op:
 
 
 def lower_concat(op: Op, inputs: tuple[Op, ...]) -> Op:
-    """Operands of another quantization go through a table first."""
-    axis = spatial_axis(op.attrs.axis, len(op.type.shape))
+    """Operands of another quantization go through a table first; of more than four axes, those around are joined."""
+    shape, axis = op.type.shape, op.attrs.axis
     tables = {x: conform(x, op.type, op) for x in inputs}
     same = tuple(tables[x] for x in inputs)
-    return same[0] if len(same) == 1 else low("concat", same, lowlevel.Concat(axis), nhwc(op.type.shape), op)
+    if len(same) == 1:
+        return same[0]
+    if len(shape) <= 4:
+        attrs = lowlevel.Concat(spatial_axis(axis, len(shape)))
+        return low("concat", same, attrs, nhwc(shape), op)
+    joined = (prod(shape[:axis]), prod(shape[axis:]))
+    parts = tuple(
+        reshape(part, x.type.shape, (joined[0], prod(x.type.shape[axis:])), op, f":part{index}")
+        for index, (part, x) in enumerate(zip(same, op.inputs))
+    )
+    whole = low("concat", parts, lowlevel.Concat(3), nhwc(joined), op, ":joined")
+    return reshape(whole, joined, shape, op, "")
 
 
 def build_pad(unit: Unit) -> Op:
@@ -165,7 +176,7 @@ def lower_reshape(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 ROWS = (
-    OpDef("concat", ("Concat",), build_concat, lower_concat, rules=(four_axes,), moves_data=True),
+    OpDef("concat", ("Concat",), build_concat, lower_concat, moves_data=True),
     OpDef("pad", ("Pad",), build_pad, lower_pad, rules=(four_axes,), moves_data=True),
     OpDef("transpose", ("Transpose",), build_transpose, lower_transpose, rules=(mergeable,), moves_data=True),
     OpDef("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), build_reshape,
