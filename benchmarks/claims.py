@@ -87,6 +87,14 @@ def timeline(network: str) -> str:
     return f"{network}: milliseconds for the timeline of its program"
 
 
+def throughput(contender: str) -> str:
+    return f"{contender}: throughput / synchronous loop"
+
+
+# Of the contenders of `queues.py`, those of whose throughput something is promised.
+QUEUE, ASYNC_QUEUE = "queue, 16 threads", "asynchronous queue, 1000 tasks"
+ASYNC_OVERHEAD = "asynchronous runner, one task: overhead / 100 us"
+PACE = "real-time pace, 2 workers: speed-up"
 TRACED_INFERENCES = 1000
 CACHE_STORES = ("a folder", "Redis")
 
@@ -148,6 +156,9 @@ def _claims() -> Iterator[tuple[str, Limit]]:
     yield from ((traced(network), Limit(2.0)) for network in ("digits", "resnet50"))
     yield from ((simulated(network), Limit(100_000, at_least=True)) for network in ("digits", "resnet50"))
     yield timeline("resnet50"), Limit(20.0)
+    yield from ((throughput(contender), Limit(1.5, at_least=True)) for contender in (QUEUE, ASYNC_QUEUE))
+    yield ASYNC_OVERHEAD, Limit(1.0)
+    yield PACE, Limit(1.7, at_least=True)
     yield from ((cache_hit("resnet50", store), Limit(0.3)) for store in CACHE_STORES)
 
 

@@ -1,6 +1,6 @@
 """What one request takes through queues and runners, against one loop that runs the same model synchronously.
 
-    python benchmarks/queues.py [--folder build/bench] [--requests 4000] [--rounds 10] [--json]
+    python benchmarks/queues.py [--folder build/bench] [--requests 10000] [--rounds 6] [--json]
 
 The model is the digit network, so small that what surrounds an inference counts. All contenders live in one process and
 take turns; the workers of those that wait sleep. Each checks that every result came once, with its own value.
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import furiosa.runtime as asynchronous
+from claims import ASYNC_OVERHEAD, ASYNC_QUEUE, QUEUE, throughput
 from furiosa.compiler import compile_model
 from furiosa.runtime import sync
 from networks import quantized, random_inputs
@@ -35,8 +36,7 @@ TASKS = 1000
 INPUTS = 64
 MOST_OVERHEAD = 100e-6
 LOOP = "synchronous loop"
-THREADED, SHARED = f"queue, {THREADS} threads", f"runner, {THREADS} threads"
-TASKED, ALONE = f"asynchronous queue, {TASKS} tasks", "asynchronous runner, one task"
+SHARED, ALONE = f"runner, {THREADS} threads", "asynchronous runner, one task"
 
 Array = NDArray[Any]
 Run = Callable[[Sequence[Array]], list[Array]]
@@ -138,9 +138,9 @@ def measure(model: Path, enf: Path, count: int, rounds: int) -> list[dict[str, A
         alone = asyncio.run(created(shared.create_runner(enf, worker_num=WORKERS)))
         contenders: dict[str, Callable[[], list[float]]] = {
             LOOP: partial(in_a_loop, requests, runner),
-            THREADED: partial(through_a_queue, requests, other.create_queue(enf, worker_num=WORKERS)),
+            QUEUE: partial(through_a_queue, requests, other.create_queue(enf, worker_num=WORKERS)),
             SHARED: partial(with_a_shared_runner, requests, other.create_runner(enf, worker_num=WORKERS)),
-            TASKED: lambda: asyncio.run(by_many_tasks(requests, tasked)),
+            ASYNC_QUEUE: lambda: asyncio.run(by_many_tasks(requests, tasked)),
             ALONE: lambda: asyncio.run(by_one_task(requests, alone)),
         }
         alternate(contenders, 1)
@@ -159,8 +159,8 @@ def measure(model: Path, enf: Path, count: int, rounds: int) -> list[dict[str, A
 
 
 def main() -> int:
-    parser = arguments("Measure queues.", ["digits"], rounds=10, ratio="the asynchronous runner's overhead over 100 us")
-    parser.add_argument("--requests", type=int, default=4000, help="of one turn; default: 4000")
+    parser = arguments("Measure queues.", ["digits"], rounds=6, ratio="the asynchronous runner's overhead over 100 us")
+    parser.add_argument("--requests", type=int, default=10_000, help="of one turn; default: 10,000")
     options = parser.parse_args()
     model = quantized("digits", options.folder)
     with tempfile.TemporaryDirectory() as folder:
@@ -171,8 +171,8 @@ def main() -> int:
         enf = Path(folder, "digits.enf")
         enf.write_bytes(compile_model(model, "warboy-2pe", cache_enabled=False).enf)
         rows = {row["contender"]: row for row in measure(model, enf, options.requests, options.rounds)}
-    ratios = {f"{name}: throughput / {LOOP}": rows[name]["throughput_ratio"] for name in (THREADED, SHARED, TASKED)}
-    ratios[f"{ALONE}: overhead / 100 us"] = rows[ALONE]["overhead_us"] * 1e-6 / MOST_OVERHEAD
+    ratios = {throughput(name): rows[name]["throughput_ratio"] for name in (QUEUE, SHARED, ASYNC_QUEUE)}
+    ratios[ASYNC_OVERHEAD] = max(0.0, rows[ALONE]["overhead_us"]) * 1e-6 / MOST_OVERHEAD
     columns = [column("contender"), *spread_columns(4), column("throughput_ratio", "throughput", 2)]
     columns += [column("overhead_us", "overhead us", 1)]
     return emit("queues", {"requests": (columns, list(rows.values()))}, ratios, options)

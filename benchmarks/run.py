@@ -28,6 +28,8 @@ BENCHMARKS = (
     "clocks",
     "kernels",
     "batches",
+    "queues",
+    "pace",
     "memory",
     "calibration",
     "inference",

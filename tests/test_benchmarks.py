@@ -12,18 +12,23 @@ from typing import Any
 import pytest
 
 from claims import (
+    ASYNC_OVERHEAD,
+    ASYNC_QUEUE,
     CACHE_STORES,
     CLAIMS,
     CONVERT,
     CONVERT_SAME,
     KERNELS,
+    PACE,
     QUANTIZE,
+    QUEUE,
     Limit,
     broken,
     cache_hit,
     run_time,
     simulated,
     speed_up,
+    throughput,
     traced,
     verdicts,
 )
@@ -146,6 +151,18 @@ def test_cache_hits(folder: Path) -> None:
     assert cache_hit("resnet50", CACHE_STORES[0]) in CLAIMS
     redis = cache_hit("digits", CACHE_STORES[1]) in printed["ratios"]
     assert redis == (shutil.which("redis-server") is not None)
+
+
+def test_queues(folder: Path) -> None:
+    printed = result("queues.py", "--folder", folder, "--requests", "200", "--rounds", "1")
+    assert printed["requests"][0]["contender"] == "synchronous loop"
+    assert {throughput(QUEUE), throughput(ASYNC_QUEUE), ASYNC_OVERHEAD} <= CLAIMS.keys() & printed["ratios"].keys()
+
+
+def test_pace() -> None:
+    printed = result("pace.py", "--convolutions", "5", "--requests", "4", "--rounds", "1")
+    assert [row["workers"] for row in printed["requests"]] == ["1", "2"]
+    assert [claim["claim"] for claim in printed["claims"]] == [PACE]
 
 
 def test_compile_time(folder: Path) -> None:

@@ -122,9 +122,8 @@ class Workers(ABC):
     def offer(self, request: Request, waiter: Callable[[], W]) -> W | None:
         """Put a request into the line. When that is full, a new waiter instead, woken when it may be tried again.
 
-        Raises as ``check_open``.
+        To be called after ``check_open``. Raises FuriosaRuntimeError when it was closed meanwhile.
         """
-        self.check_open()
         with self._lock:
             if self._input_closed:
                 raise ClosedError
