@@ -25,9 +25,6 @@ function drawRoofline() {
   make(svg, "text", { class: "title", x: (box.left + box.right) / 2, y: height - 8, "text-anchor": "middle" }, "MACs per byte of DRAM traffic");
   const foot = Math.max(10 ** x0, 10 ** y0 / slope);
   make(svg, "path", { class: "roof", d: `M${x(foot)} ${y(foot * slope)}L${x(ridge)} ${y(peak)}H${box.right}` });
-  make(svg, "text", { class: "title", x: box.right - 6, y: y(peak) - 6, "text-anchor": "end" }, `${amount(peak, "MAC/s")} peak`);
-  const middle = Math.sqrt(foot * ridge);
-  make(svg, "text", { class: "title", x: x(middle) + 8, y: y(middle * slope) + 20 }, `${amount(slope, "B/s")} DRAM`);
   const longest = Math.max(...points.map((point) => point.cycles));
   for (const point of points.sort((a, b) => b.cycles - a.cycles)) {
     const radius = 3 + 15 * Math.sqrt(point.cycles / longest);
@@ -39,6 +36,9 @@ function drawRoofline() {
     dot.addEventListener("pointerleave", hideTip);
   }
   drawWhole(svg, x, y);
+  make(svg, "text", { class: "title", x: box.right - 6, y: y(peak) - 6, "text-anchor": "end" }, `${amount(peak, "MAC/s")} peak`);
+  const middle = Math.sqrt(foot * ridge);
+  make(svg, "text", { class: "title", x: x(middle) + 8, y: y(middle * slope) + 20 }, `${amount(slope, "B/s")} DRAM`);
 }
 
 function drawWhole(svg, x, y) {
