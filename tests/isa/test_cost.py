@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from furiosa.isa import instructions as lir
-from furiosa.isa.cost import cycles
+from furiosa.isa.cost import cycles, operators, pad_cycles, program_cycles
 from furiosa.isa.instructions import Activation, BinaryForm, Instruction, View
 from furiosa.isa.target import Target, target
 
@@ -67,32 +68,109 @@ def test_better_hardware_is_never_slower(inst: Instruction) -> None:
         assert cycles(inst, replace(ONE, slices=slices + 1)) <= cycles(inst, replace(ONE, slices=slices))
     better: list[Target] = [
         replace(ONE, dram_bytes_per_second=2 * ONE.dram_bytes_per_second), replace(ONE, vector_bytes_per_slice=16),
-        replace(ONE, mac_columns=8), replace(ONE, dma_setup_cycles=0, issue_cycles=0),
+        replace(ONE, mac_columns=8), replace(ONE, dma_setup_cycles=0, issue_cycles=0), replace(ONE, pes=2),
+        replace(ONE, broadcast_bytes_per_cycle=100), replace(ONE, exchange_bytes_per_cycle=100),
+        replace(ONE, spread_bytes_per_cycle=100), replace(ONE, gather_cycles=1),
     ]  # fmt: skip
     assert all(cycles(inst, hardware) <= base for hardware in better)
 
 
-def test_a_transfer_takes_its_bytes_at_the_bandwidth() -> None:
-    megabyte = View.dense(0, (1, 1, 1, 1 << 20))
-    inst = lir.Load(dst=megabyte, src=0, src_strides=megabyte.strides)
-    microseconds = ONE.microseconds(cycles(inst, ONE) - ONE.dma_setup_cycles)
-    assert microseconds == pytest.approx((1 << 20) / 66e3, rel=1e-3)
+def test_never_below_the_roofline() -> None:
+    """Neither the array nor the DRAM port does more than the hardware can."""
+    for inst in EXAMPLES:
+        for npu in (ONE, FUSED):
+            moved = sum(view.size for view in (getattr(inst, "dst", None), getattr(inst, "src", None))
+                        if isinstance(view, View))  # fmt: skip
+            assert cycles(inst, npu) * npu.macs_per_cycle >= inst.macs
+            assert cycles(inst, npu) * npu.dram_bytes_per_second >= moved * npu.clock_hz
 
 
-def test_a_large_convolution_reaches_most_of_the_peak() -> None:
-    inst = convolution(64, 512, 512, 3)
-    assert 0.9 < inst.macs / FUSED.macs_per_cycle / cycles(inst, FUSED) <= 1
+def test_parameters_move_at_the_bandwidth_of_dram_and_activations_as_they_are_spread() -> None:
+    for shape, cycles_a_byte in (((1, 1, 1, 1 << 20), 2e9 / 66e9), ((1, 64, 64, 256), 1 / ONE.spread_bytes_per_cycle)):
+        view = View.dense(0, shape)
+        moving = cycles(lir.Load(dst=view, src=0, src_strides=view.strides), ONE) - ONE.dma_setup_cycles
+        assert moving == pytest.approx(cycles_a_byte * (1 << 20), rel=1e-3)
 
 
-def test_mobilenet_lands_within_twice_of_the_published_operator_times() -> None:
+def test_utilisation_grows_with_the_convolution() -> None:
+    growing = (convolution(8, 16, 16, 1), convolution(32, 64, 64, 3), convolution(64, 512, 512, 3))
+    used = [inst.macs / FUSED.macs_per_cycle / cycles(inst, FUSED) for inst in growing]
+    assert used == sorted(used) and used[0] < 0.01 and 0.5 < used[-1] < 0.9
+
+
+def test_width_counts_in_steps_of_32() -> None:
+    def wide(columns: int) -> int:
+        x = View.dense(0, (1, 80, columns, 64))
+        return cycles(replace(convolution(80, 64, 64, 3), x=x, y=x, pads=(1, 1)), FUSED)
+
+    array = [wide(columns) - padding(columns) for columns in (1, 32, 33, 64)]
+    assert array[0] == array[1] < array[2] == array[3]
+
+
+def padding(columns: int) -> int:
+    """What padding a row of this width costs."""
+    x = View.dense(0, (1, 80, columns, 64))
+    return pad_cycles(replace(convolution(80, 64, 64, 3), x=x, y=x, pads=(1, 1)), FUSED)
+
+
+def test_fusing_two_pes_never_halves_a_convolution() -> None:
+    """Published gains of whole networks are 1.16 to 1.62: floors and what all slices share do not shrink."""
+    for inst in (convolution(80, 64, 64, 3), convolution(40, 192, 192, 3), convolution(20, 384, 384, 3)):
+        assert 1 < cycles(inst, ONE) / cycles(inst, FUSED) < 1.9
+
+
+def test_some_channels_of_a_wider_tensor_are_slow_to_read() -> None:
+    inst = convolution(40, 128, 128, 3)
+    part = replace(inst, x=replace(inst.x, strides=(40 * 40 * 256, 40 * 256, 256, 1)))
+    assert cycles(part, FUSED) > 2 * cycles(inst, FUSED)
+    column = replace(inst.x, shape=(1, 40, 1, 128))
+    alone = replace(inst, x=column, y=replace(inst.y, shape=(1, 40, 1, 128)))
+    assert cycles(replace(alone, x=replace(column, strides=(0, 256, 999, 1))), FUSED) == cycles(alone, FUSED)
+
+
+def test_one_element_wise_instruction_is_chained_to_a_convolution() -> None:
+    inst = convolution(40, 128, 128, 3)
+    other = View.dense(1 << 20, inst.y.shape)
+    table = lir.Table(x=inst.y, y=inst.y, table=0, tables=1)
+    add = lir.Add(**(ADD | {"a": inst.y, "b": other, "y": inst.y}))
+    load = EXAMPLES[0]
+    assert program_cycles([inst, load, table], FUSED)[2] == FUSED.issue_cycles < cycles(table, FUSED)
+    assert FUSED.issue_cycles < program_cycles([inst, add], FUSED)[1] < cycles(add, FUSED)
+    for program in ([inst, table, table], [table, table], [inst, replace(table, x=other)], [inst, table, add]):
+        assert program_cycles(program, FUSED)[-1] == cycles(program[-1], FUSED)
+
+
+@pytest.mark.parametrize("inst", EXAMPLES, ids=lambda inst: type(inst).__name__)
+def test_operators_fill_the_span_of_an_instruction(inst: Instruction) -> None:
+    start, end = 100, 100 + cycles(inst, ONE)
+    parts = operators(inst, (start, end), ONE)
+    assert parts[0].start == start and parts[-1].end == end and parts[-1].label == inst.label
+    assert all(before.end == after.start for before, after in pairwise(parts))
+    assert all(part.start < part.end for part in parts)
+    assert (len(parts) == 2 and parts[0].label == "LowLevelPad") == (pad_cycles(inst, ONE) > 0)
+
+
+def test_only_what_reaches_beyond_the_input_is_padded() -> None:
+    inst = convolution(28, 64, 64, 3)
+    assert pad_cycles(inst, ONE) > ONE.issue_cycles
+    inside = replace(inst, pads=(0, 0), y=View.dense(0, (1, 26, 26, 64)))
+    assert pad_cycles(inside, ONE) == 0
+    assert pad_cycles(replace(inside, y=View.dense(0, (1, 26, 28, 64))), ONE) > 0
+
+
+def test_mobilenet_lands_within_a_fifth_of_the_published_operator_times() -> None:
     """Published for both PEs fused: 15 convolutions 79.9 us; 13 depthwise convolutions and the average pool 19.8 us."""
+
+    def unpadded(inst: Instruction) -> int:
+        return cycles(inst, FUSED) - pad_cycles(inst, FUSED)
+
     widths = [(112, 32, 64), (56, 64, 128), (56, 128, 128), (28, 128, 256), (28, 256, 256), (14, 256, 512)]
     widths += 5 * [(14, 512, 512)] + [(7, 512, 1024), (7, 1024, 1024), (1, 1024, 1001)]
     pointwise = [convolution(size, inputs, outputs, 1) for size, inputs, outputs in widths]
-    convolutions = FUSED.microseconds(sum(cycles(i, FUSED) for i in [convolution(224, 3, 32, 3, 2), *pointwise]))
-    assert 79.9 / 2 < convolutions < 79.9 * 2
+    convolutions = FUSED.microseconds(sum(unpadded(i) for i in [convolution(224, 3, 32, 3, 2), *pointwise]))
+    assert convolutions == pytest.approx(79.9, rel=0.2)
     channels = [(112, 32, 1), (112, 64, 2), (56, 128, 1), (56, 128, 2), (28, 256, 1), (28, 256, 2)]
     channels += 5 * [(14, 512, 1)] + [(14, 512, 2), (7, 1024, 1)]
     pool = lir.GlobalAveragePool(x=View.dense(0, (1, 7, 7, 1024)), y=View.dense(0, (1, 1, 1, 1024)), **TYPES, **SCALES)
-    windows = FUSED.microseconds(sum(cycles(i, FUSED) for i in [*(depthwise(*c) for c in channels), pool]))
-    assert 19.8 / 2 < windows < 19.8 * 2
+    windows = FUSED.microseconds(sum(unpadded(i) for i in [*(depthwise(*c) for c in channels), pool]))
+    assert windows == pytest.approx(19.8, rel=0.2)

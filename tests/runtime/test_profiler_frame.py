@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.compiler.quantized_nets import resnet
 from tests.runtime.test_profiler import spans_by_track
 from tests.runtime.tiny_models import SHAPE, mixed_model, npu_model
 
+from furiosa.compiler import compile_model
 from furiosa.isa import enf
 from furiosa.runtime import FuriosaRuntimeError, sync
 from furiosa.runtime.profiler import RecordFormat, Resource, profile
@@ -88,6 +90,20 @@ def test_sum_rules() -> None:
     assert (operators["average_elapsed (ns)"] * operators["count"]).sum() == executions["NPU Run"].sum()
 
 
+def test_padding_is_an_operator_of_its_own() -> None:
+    data = compile_model(resnet()).enf
+    with profile(format=RecordFormat.PandasDataFrame) as profiler, sync.create_runner(data) as runner:
+        runner.run([np.zeros(value.shape, value.dtype.numpy_dtype) for value in runner.model.inputs()])
+    frame = profiler.get_pandas_dataframe()
+    assert frame["span_id"].is_unique
+    pads = frame[frame["name"] == "LowLevelPad"]
+    assert len(pads) > 0
+    for _, pad in pads.iterrows():
+        parts = frame[(frame["instruction_index"] == pad["instruction_index"]).fillna(False)]
+        (name, _), (_, start), (end, _) = (list(parts[column]) for column in ("name", "start", "end"))
+        assert name == "LowLevelPad" and start == end
+
+
 def test_filters_and_resources() -> None:
     profiler = profiled()
     frame = profiler.get_pandas_dataframe()
@@ -130,10 +146,10 @@ def test_printed_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert tables["npu_executions"][0] == [
         "trace_id", "span_id", "pe_index", "execution_index", "NPU Total", "NPU Run", "NPU IoWait"
     ]  # fmt: skip
-    # The program takes 1213 cycles of 0.5 ns, its look-up 301 of them.
-    assert [row[2:] for row in tables["npu_executions"][1:]] == [["0", "0", "606", "150", "456"],
-                                                                 ["0", "1", "606", "150", "456"]]  # fmt: skip
-    assert tables["npu_operators"] == [["name", "average_elapsed (ns)", "count"], ["LowLevelTable", "150.0", "2"]]
+    # The program takes 4934 cycles of 0.5 ns, its look-up 702 of them.
+    assert [row[2:] for row in tables["npu_executions"][1:]] == [["0", "0", "2467", "351", "2116"],
+                                                                 ["0", "1", "2467", "351", "2116"]]  # fmt: skip
+    assert tables["npu_operators"] == [["name", "average_elapsed (ns)", "count"], ["LowLevelTable", "351.0", "2"]]
     external = tables["external_operators"]
     assert external[0] == ["trace_id", "span_id", "thread.id", "name", "operator_index", "dur"]
     assert [row[3:5] for row in external[1:]] == [["Quantize", "0"], ["Lower", "1"], ["Unlower", "3"],

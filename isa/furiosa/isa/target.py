@@ -33,9 +33,14 @@ class Target:
     mac_rows: int
     mac_columns: int
     vector_bytes_per_slice: int
+    broadcast_bytes_per_cycle: int
+    broadcast_strips: int
+    exchange_bytes_per_cycle: int
+    spread_bytes_per_cycle: int
+    gather_cycles: int
     issue_cycles: int
-    conv_setup_cycles: int
-    depthwise_setup_cycles: int
+    window_start_cycles: int
+    conv_start_cycles: int
 
     @property
     def sram_bytes(self) -> int:

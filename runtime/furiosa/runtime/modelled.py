@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
 
+from furiosa.isa.cost import Operator, operators
 from furiosa.isa.enf import Program
 from furiosa.isa.instructions import Instruction
 from furiosa.isa.target import Target
@@ -47,6 +48,12 @@ class ModelledProgram:
     def io_cycles(self) -> int:
         """Cycles in which the tensor unit waits for data: total - compute."""
         return self.timeline.cycles - self.timeline.compute_cycles
+
+    @cached_property
+    def operators(self) -> tuple[tuple[int, Operator], ...]:
+        """What the device reports, in program order: the number of the instruction, and the operator."""
+        timed = enumerate(zip(self.instructions, self.timeline.spans))
+        return tuple((number, part) for number, (inst, span) in timed for part in operators(inst, span, self.target))
 
     @cached_property
     def sram_bytes(self) -> Curve:

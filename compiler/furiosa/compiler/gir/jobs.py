@@ -6,6 +6,7 @@ A view has the bytes of its input. The inputs of a concatenation are made inside
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.gir.boxes import Box, Four, Reads, same
@@ -26,7 +27,7 @@ class Buffer:
     """
 
     name: str
-    size: int
+    shape: Four
     number: int
     jobs: list[int] = field(default_factory=list)
     read: bool = False
@@ -41,6 +42,15 @@ class Buffer:
     first: int = 0
     parts: list[Ref] = field(default_factory=list)
     turn: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the buffer."""
+        return prod(self.shape)
+
+    def view(self, address: int) -> View:
+        """All of the buffer, at an SRAM address."""
+        return View.dense(address, self.shape)
 
     def next_use(self, after: int) -> int | None:
         """The first job after ``after`` that touches the buffer; ``after`` never goes back."""
@@ -133,7 +143,7 @@ def lone_job(op: Op) -> Job:
 
 
 def _alone(op: Op) -> Ref:
-    return dense(Buffer(op.name, op.type.size, 0), op.name, four(op))
+    return dense(Buffer(op.name, four(op), 0), op.name, four(op))
 
 
 class _Builder:
@@ -158,7 +168,7 @@ class _Builder:
         return Work(tuple(self._jobs), inputs, outputs, tuple(self._consts), tuple(self._buffers))
 
     def _buffer(self, op: Op) -> Buffer:
-        buffer = Buffer(op.name, op.type.size, len(self._buffers))
+        buffer = Buffer(op.name, four(op), len(self._buffers))
         self._buffers.append(buffer)
         return buffer
 

@@ -19,7 +19,7 @@ from furiosa.compiler.gir.program import Prefetch, Slot, Step
 from furiosa.compiler.gir.rows import Tile
 from furiosa.compiler.gir.spills import Spills
 from furiosa.compiler.gir.tiling import Role, Streams, Tiling, smallest_bytes, tile, whole_bytes
-from furiosa.compiler.gir.transfers import flat, flat_load, slice_load, whole_loads
+from furiosa.compiler.gir.transfers import slice_load, whole_loads
 from furiosa.isa.errors import UnsupportedError
 from furiosa.isa.instructions import Instruction, Load, Store, View
 from furiosa.isa.memory import Memory
@@ -57,11 +57,16 @@ class _Ring:
 
 
 class Schedule:
-    """The schedule of one cluster. ``steps`` and ``slots`` grow job by job."""
+    """The schedule of one cluster in ``room`` bytes of SRAM. ``steps`` and ``slots`` grow job by job.
 
-    def __init__(self, work: Work, target: Target, constants: Constants) -> None:
+    ``tight`` says that more room might have changed it.
+    """
+
+    def __init__(self, work: Work, target: Target, room: int, constants: Constants) -> None:
         self._jobs = work.jobs
         self._target = target
+        self._room = room
+        self.tight = False
         self._constants = constants
         self._params = [constants.place([p.const for p in job.params]) for job in work.jobs]
         for op, buffer in work.consts:
@@ -72,7 +77,7 @@ class Schedule:
             self.dram_bytes = aligned(buffer.dram + buffer.size)
         self._spills = Spills(self.dram_bytes, target.dram_bytes)
         self._buffers = work.buffers
-        self._sram = Arena(target.sram_bytes)
+        self._sram = Arena(room)
         self._last_use = LastUse()
         self._cursor = 0
         self._issued = 0
@@ -108,9 +113,10 @@ class Schedule:
                 fetched.append(buffer)
         while True:
             streams = _streams(job)
-            want = min(whole_bytes(job, streams), self._target.sram_bytes // _RESERVE)
+            want = min(whole_bytes(job, streams), self._room // _RESERVE)
             room = self._sram.largest()[1]
             tiling = tile(job, streams, room, self._target) if room >= want else None
+            self.tight |= room < whole_bytes(job, streams)
             if tiling is None:
                 if fresh and self._evict(index, mine, out.next_use(index)):
                     continue
@@ -131,11 +137,12 @@ class Schedule:
         """Give a buffer its place before its first bytes are written; whether that is in SRAM."""
         out.begun = True
         own = sum(aligned(b.size) for b in mine if b.address is not None)
-        if (out.read or not out.output) and out.size <= self._target.sram_bytes - own:
+        if (out.read or not out.output) and out.size <= self._room - own:
             while not self._hold(out):
                 if not self._evict(index, mine, out.next_use(index)):
                     break
         if out.address is None:
+            self.tight |= out.read or not out.output
             self._spill(out)
         return out.address is not None
 
@@ -150,13 +157,17 @@ class Schedule:
 
     def _hold_if_easy(self, index: int, buffer: Buffer) -> bool:
         """Hold a buffer that later jobs read too, if that leaves room for the tiles of job ``index``."""
-        if buffer.next_use(index) is None or not self._hold(buffer):
+        if buffer.next_use(index) is None:
+            return False
+        if not self._hold(buffer):
+            self.tight = True
             return False
         job = self._jobs[index]
-        want = min(whole_bytes(job, _streams(job)), self._target.sram_bytes // _RESERVE)
+        want = min(whole_bytes(job, _streams(job)), self._room // _RESERVE)
         if self._sram.largest()[1] >= want:
             return True
         self._release(buffer)
+        self.tight = True
         return False
 
     def _release(self, buffer: Buffer) -> None:
@@ -193,6 +204,7 @@ class Schedule:
             heappush(self._resident, entry)
         if found is None:
             return False
+        self.tight = True
         self._move_out(found)
         return True
 
@@ -226,7 +238,7 @@ class Schedule:
                 step.stores.append(Store(src=ref.view(buffer.address, box), dst=buffer.dram + ref.offset,
                                          dst_strides=ref.strides))  # fmt: skip
         else:
-            view = flat(buffer.address, buffer.size)
+            view = buffer.view(buffer.address)
             step.stores.append(Store(src=view, dst=buffer.dram, dst_strides=view.strides))
         buffer.stored, buffer.ready = True, len(self._steps) - 1
 
@@ -346,7 +358,8 @@ class Schedule:
         """The load of a whole buffer for the next step."""
         assert buffer.address is not None and buffer.dram is not None
         buffer.first = self._issue(buffer.address, buffer.size, buffer.ready)
-        return Prefetch(buffer.first, flat_load(buffer.address, buffer.dram, buffer.size))
+        view = buffer.view(buffer.address)
+        return Prefetch(buffer.first, Load(dst=view, src=buffer.dram, src_strides=view.strides))
 
     def _issue(self, address: int, size: int, ready: int) -> int:
         """The first step at which bytes may be loaded: free here and ready in DRAM; loads keep the order of need."""

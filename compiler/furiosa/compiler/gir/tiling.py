@@ -8,9 +8,12 @@ from itertools import product
 from math import prod
 
 from furiosa.compiler.gir.allocate import ALIGNMENT, aligned
-from furiosa.compiler.gir.boxes import Box, Four, most_bytes, most_shape, parts
+from furiosa.compiler.gir.boxes import Box, Four, input_box, most_bytes, most_shape, parts
 from furiosa.compiler.gir.jobs import Job, lone_job
+from furiosa.compiler.gir.rows import Tile
 from furiosa.compiler.graph import Op
+from furiosa.isa.cost import activation_cycles, program_cycles, transfer_cycles
+from furiosa.isa.instructions import View
 from furiosa.isa.target import Target
 
 Pixels = tuple[int, int, int]
@@ -19,7 +22,7 @@ RUN_LIMIT = 1 << 22
 """Most separate runs of bytes that one instruction may touch: more scattered programs are refused when loaded."""
 
 _ROUND = (64, 16, 4)
-_BURST = 64
+_LONG = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def tile(job: Job, streams: Streams, room: int, target: Target) -> Tiling | None
     for buffers, pixels in product((2, 1), (rows, rows + columns)):
         best = min(
             ((cost, number, order, cut) for number, cut in enumerate(_cuts(job, streams, room, buffers, pixels))
-             for order, cost in _costs(job, cut, target)),
+             for order, cost in _costs(job, streams, cut, target)),
             key=lambda item: item[:2], default=None,
         )  # fmt: skip
         if best is not None:
@@ -141,10 +144,10 @@ def tile(job: Job, streams: Streams, room: int, target: Target) -> Tiling | None
 
 
 def _worth_tiles(job: Job, streams: Streams, target: Target) -> bool:
-    """Whether transfers are so long that computing meanwhile pays: 1/64 of SRAM, and 1/4 for constants."""
+    """Whether transfers are so long that computing meanwhile pays: 256 KiB, and 1/4 of SRAM for constants."""
     moved = sum(most_bytes(reads, job.shape) for reads, on in zip(job.reads, streams.inputs) if on)
     moved += prod(job.shape) if streams.output else 0
-    return moved > target.sram_bytes // 64 or param_bytes(job, job.shape[3]) > target.sram_bytes // 4
+    return moved > _LONG or param_bytes(job, job.shape[3]) > target.sram_bytes // 4
 
 
 def _runs(job: Job, tile: Four) -> int:
@@ -214,30 +217,42 @@ def _channel_tiles(job: Job) -> list[int]:
     return found
 
 
-def _costs(job: Job, cut: _Cut, target: Target) -> Iterator[tuple[bool, float]]:
-    """Cycles of DMA and of starting instructions, by whether the loop over channels is the outer one.
+def _costs(job: Job, streams: Streams, cut: _Cut, target: Target) -> Iterator[tuple[bool, int]]:
+    """Cycles of a cut by whether the loop over channels is the outer one: the longer of computing and of moving.
 
-    Moving some of the channels of each pixel costs DRAM bursts that are not used up.
+    Of the transfers, the first loads and the last store always show.
     """
-    per_byte = target.clock_hz / target.dram_bytes_per_second
     tiles = prod(cut.counts)
-    roles = (*cut.inputs, cut.params, cut.output)
-    edge = sum(role.size for role in roles)
-    started = tiles * (target.issue_cycles + (target.conv_setup_cycles if job.row.windowed else 0))
-    spread = 1 + _BURST / cut.tile[3] if cut.chunks > 1 else 1
+    computing = tiles * _tile_cycles(job, streams, cut, target)
+    stored = activation_cycles(cut.output.size, target) if cut.output.size else 0
     for channels_outer in (True, False):
-        moved = cut.output.size * tiles * spread
-        moved += cut.params.size * _loads(cut, False, any(p.channel for p in job.params), channels_outer)
-        transfers = 0
+        loads = []
+        if cut.params.size:
+            count = _loads(cut, False, any(p.channel for p in job.params), channels_outer)
+            loads.append((transfer_cycles(cut.params.size, target), count))
         for reads, role in zip(job.reads, cut.inputs):
             by_pixels = any(axis.step and axis.source < 3 and cut.counts[axis.source] > 1 for axis in reads)
             by_channels = any(axis.step and axis.source == 3 for axis in reads)
-            loads = _loads(cut, by_pixels, by_channels, channels_outer)
-            moved += role.size * loads * (spread if by_channels else 1)
-            transfers += loads if role.size else 0
-        yield channels_outer, started + transfers * target.dma_setup_cycles + (moved + edge) * per_byte
+            if role.size:
+                count = _loads(cut, by_pixels, by_channels, channels_outer)
+                loads.append((activation_cycles(role.size, target), count))
+        moving = stored * tiles + sum(each * count for each, count in loads)
+        edge = stored + sum(each for each, _ in loads)
+        yield channels_outer, max(computing, moving - edge) + edge
         if cut.chunks == 1 or cut.pixels == 1:
             return
+
+
+def _tile_cycles(job: Job, streams: Streams, cut: _Cut, target: Target) -> int:
+    """Cycles of the instructions of one tile, the first."""
+    box = Box((0, 0, 0, 0), cut.tile)
+    boxes = tuple(input_box(reads, box) for reads in job.reads)
+    xs = tuple(
+        (View.dense(0, need.shape) if streamed else ref.view(0, need)) if need.size else None
+        for ref, need, streamed in zip(job.inputs, boxes, streams.inputs)
+    )
+    y = View.dense(0, box.shape) if streams.output else job.output.view(0, box)
+    return sum(program_cycles(job.emit(Tile(job.op, box, y, boxes, xs, (0,) * len(job.params))), target))
 
 
 def _loads(cut: _Cut, by_pixels: bool, by_channels: bool, channels_outer: bool) -> int:

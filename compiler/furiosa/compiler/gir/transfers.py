@@ -35,5 +35,5 @@ def slice_load(parameter: Parameter, source: int, address: int, first: int, chan
         return flat_load(address, source, parameter.size)
     (kh, kw), each = parameter.rows, parameter.channel
     total = parameter.size // (kh * kw)
-    shape: Four = (1, kh, kw, each * channels)
-    return Load(dst=View.dense(address, shape), src=source + each * first, src_strides=(0, kw * total, total, 1))
+    shape: Four = (1, 1, kh * kw, each * channels)
+    return Load(dst=View.dense(address, shape), src=source + each * first, src_strides=(0, 0, total, 1))

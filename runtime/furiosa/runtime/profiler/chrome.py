@@ -267,15 +267,14 @@ class _Template:
 def _operators(
     program: ModelledProgram, layout: Layout, pid: int, threads: dict[Engine, int] = _ENGINE_THREADS
 ) -> Iterator[tuple[int, Event]]:
-    """A complete event for each instruction."""
-    for number, (inst, node) in enumerate(zip(program.instructions, program.nodes)):
-        start, end = program.timeline.spans[number]
-        yield start, {
-            "name": inst.label, "cat": "NPU", "ph": "X",
-            "dur": (program.nanoseconds(end) - program.nanoseconds(start)) / 1000,
-            "pid": pid, "tid": threads[inst.engine],
+    """A complete event for each operator of each instruction."""
+    for number, part in program.operators:
+        yield part.start, {
+            "name": part.label, "cat": "NPU", "ph": "X",
+            "dur": (program.nanoseconds(part.end) - program.nanoseconds(part.start)) / 1000,
+            "pid": pid, "tid": threads[program.instructions[number].engine],
             "args": {"instruction_index": str(number), "pe_index": str(layout.pe_index), "execution_index": _INDEX,
-                     "node": node.replace(_INDEX, "")},
+                     "node": program.nodes[number].replace(_INDEX, "")},
         }  # fmt: skip
 
 

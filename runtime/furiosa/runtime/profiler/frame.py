@@ -55,7 +55,7 @@ class _Rows:
         last = max((each.number for each in recording.executions), default=ROOT)
         for execution in recording.executions:
             self._blocks.append(self._execution(execution, last))
-            last += len(execution.program.instructions)
+            last += len(execution.program.operators)
 
     def column(self, name: str) -> NDArray[Any]:
         """One column of all rows; values of a block that are not arrays hold for all its rows."""
@@ -82,14 +82,14 @@ class _Rows:
         }
 
     def _execution(self, execution: Execution, last: int) -> dict[str, Any]:
-        """The row of an execution and those of its instructions, numbered from ``last`` + 1 on."""
-        instructions = execution.program.instructions
-        span_ids = self._ids([execution.number, *range(last + 1, last + 1 + len(instructions))])
+        """The row of an execution and those of its operators, numbered from ``last`` + 1 on."""
+        operators = len(execution.program.operators)
+        span_ids = self._ids([execution.number, *range(last + 1, last + 1 + operators)])
         root = self._recording.root(execution.parent) if execution.parent != ROOT else execution.number
         static = self._columns_of(execution.program)
         return {
             "trace_id": self._traces([root])[0],
-            "parent_span_id": self._ids([execution.parent]) + span_ids[:1] * len(instructions),
+            "parent_span_id": self._ids([execution.parent]) + span_ids[:1] * operators,
             "span_id": span_ids,
             "start": execution.start + static["start"],
             "end": execution.start + static["end"],
@@ -119,14 +119,16 @@ class _Rows:
 
 
 def _program_columns(program: ModelledProgram) -> dict[str, NDArray[Any]]:
-    instructions = program.instructions
-    spans = [(0, program.timeline.cycles), *program.timeline.spans]
+    parts = program.operators
+    addresses = [_dram_address(program.instructions[number]) for number, _ in parts]
+    starts = [0, *(part.start for _, part in parts)]
+    ends = [program.timeline.cycles, *(part.end for _, part in parts)]
     return {
-        "start": np.array([program.nanoseconds(start) for start, _ in spans], np.int64),
-        "end": np.array([program.nanoseconds(end) for _, end in spans], np.int64),
-        "name": np.array([EXECUTION, *(inst.label for inst in instructions)], object),
-        "dram_base": np.array([_ABSENT, *map(_dram_address, instructions)], np.int64),
-        "instruction_index": np.array([_ABSENT, *range(len(instructions))], np.int64),
+        "start": np.array(list(map(program.nanoseconds, starts)), np.int64),
+        "end": np.array(list(map(program.nanoseconds, ends)), np.int64),
+        "name": np.array([EXECUTION, *(part.label for _, part in parts)], object),
+        "dram_base": np.array([_ABSENT, *addresses], np.int64),
+        "instruction_index": np.array([_ABSENT, *(number for number, _ in parts)], np.int64),
     }
 
 
