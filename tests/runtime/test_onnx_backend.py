@@ -14,8 +14,11 @@ import onnxruntime
 import pytest
 from onnx.backend.base import Backend, BackendRep
 from onnx.backend.test import BackendTest
+from tests.parity import current_onnxruntime
 
 from furiosa.runtime import onnx_backend
+
+pytestmark = current_onnxruntime
 
 # Names of tests that ONNX Runtime passes and this backend does not, with the reason. A test in it that passes fails.
 DYNAMIC = "an input has no static shape: the SDK's compiler refuses it too, since programs are made for one shape"
