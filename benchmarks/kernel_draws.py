@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 import numpy as np
 
 import kernel_host as host
 import kernel_instances as make
-from furiosa.isa.instructions import BinaryForm, CopyKind
+from furiosa.isa.instructions import BinaryForm, CopyKind, Framework
 from kernel_cases import HostCase, InstructionCase
 from kernel_maker import Maker, Shape, fitting
 from kernel_windows import Windows, convolving
@@ -80,8 +81,8 @@ def box(build: Callable[[Maker, Shape], InstructionCase], random: Random) -> Ins
     return build(Maker(random, loose=True), _shape(random))
 
 
-def softmax(random: Random) -> InstructionCase:
-    return box(make.softmax, random)
+def softmax(random: Random, framework: Framework = Framework.ONNX) -> InstructionCase:
+    return box(partial(make.softmax, framework=framework), random)
 
 
 def global_average(random: Random) -> InstructionCase:

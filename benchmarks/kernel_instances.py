@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from furiosa.isa import instructions as lir
-from furiosa.isa.instructions import BinaryForm, CopyKind, View
+from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, View
 from kernel_cases import InstructionCase
 from kernel_maker import Maker, Shape
 from kernel_windows import Windows
@@ -67,6 +67,15 @@ def average_pool(m: Maker, windows: Windows, channels: int, batch: int = 1) -> I
     return m.case(lir.AveragePool2d(x=x, y=y, counted=_counted(m, windows), **fields))
 
 
+def lite_average_pool(m: Maker, windows: Windows, channels: int, batch: int = 1) -> InstructionCase:
+    x = m.view((batch, *windows.image, channels), read=True)
+    y = m.view((batch, *windows.result, channels))
+    fields = m.quantization("x") | windows.fields
+    same = {f"y_{key}": fields[f"x_{key}"] for key in ("type", "scale", "zero")}
+    counted, framework = _counted(m, windows), Framework.TFLITE
+    return m.case(lir.AveragePool2d(x=x, y=y, counted=counted, framework=framework, **same, **fields))
+
+
 def add_average_pool(m: Maker, windows: Windows, channels: int, batch: int = 1) -> InstructionCase:
     a, b = (m.view((batch, *windows.image, channels), read=True) for _ in range(2))
     y = m.view((batch, *windows.result, channels))
@@ -111,6 +120,9 @@ def _binary(m: Maker, cls: Binary, form: BinaryForm, a: View, b: View, y: View) 
     if cls is lir.Mul:
         factor *= fields["a_scale"] * m.random.uniform(20, 200)
     fields["y_scale"] = _finite(fields["y_scale"] * factor)
+    if form is BinaryForm.LITE and cls is not lir.Mul:
+        largest = max(fields["a_scale"], fields["b_scale"])
+        fields["y_scale"] = _finite(largest * m.pick(1.0, m.random.uniform(0.3, 3), 0.004, 1000.0))
     lo, hi = m.clamp(fields["y_type"])
     return cls(a=a, b=b, y=y, form=form, lo=lo, hi=hi, **fields)
 
@@ -129,10 +141,10 @@ def table(m: Maker, shape: Shape, shared: bool) -> InstructionCase:
     return m.case(lir.Table(x, y, address, tables))
 
 
-def softmax(m: Maker, shape: Shape) -> InstructionCase:
+def softmax(m: Maker, shape: Shape, framework: Framework = Framework.ONNX) -> InstructionCase:
     x, y = m.view(shape, read=True), m.view(shape)
     fields = m.quantization("x", "y") | {"y_scale": _finite(m.pick(1 / 256, 1 / 255, 0.01, 2.0, 1e-9, 1e-37, 1e-45))}
-    return m.case(lir.Softmax(x=x, y=y, **fields))
+    return m.case(lir.Softmax(x=x, y=y, framework=framework, **fields))
 
 
 def copy(m: Maker, shape: Six, dst: Six, src: Six, kind: CopyKind) -> InstructionCase:

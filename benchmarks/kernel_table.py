@@ -14,7 +14,7 @@ import kernel_draws as draws
 import kernel_host as host
 import kernel_instances as make
 from furiosa.isa import instructions as lir
-from furiosa.isa.instructions import BinaryForm, CopyKind, Instruction
+from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Instruction
 from kernel_cases import Case
 from kernel_maker import Maker
 from kernel_windows import Windows, convolving, plain, pooling
@@ -116,6 +116,10 @@ KERNELS: tuple[Kernel, ...] = (
         "inception 3x3, 35x35, 192": layer(make.average_pool, square(35, 3), 192),
         "mobilenet_v1 7x7, 7x7, 1024": layer(make.average_pool, square(7, 7, 7, 0), 1024),
     }),
+    Kernel("average pool lite", lir.AveragePool2d,
+           partial(draws.pool, make.lite_average_pool, partial(pooling, dilated=False)), {
+        "mobilenet_v1 7x7, 7x7, 1024": layer(make.lite_average_pool, square(7, 7, 7, 0), 1024),
+    }),
     Kernel("add and average pool", lir.AddAveragePool2d,
            partial(draws.pool, make.add_average_pool, partial(pooling, dilated=False)), {
         "resnet50 7x7, 7x7, 2048": layer(make.add_average_pool, square(7, 7, 7, 0), 2048),
@@ -132,6 +136,9 @@ KERNELS: tuple[Kernel, ...] = (
     _pairs(lir.Sub, BinaryForm.REAL, {"56x56, 256": (1, 56, 56, 256)}),
     _pairs(lir.Mul, BinaryForm.SCALED, {"yolo, 160x160, 64": (1, 160, 160, 64)}),
     _pairs(lir.Mul, BinaryForm.REAL, {"yolo, 160x160, 64": (1, 160, 160, 64)}),
+    _pairs(lir.Add, BinaryForm.LITE, {"mobilenet_v2, 56x56, 24": (1, 56, 56, 24)}),
+    _pairs(lir.Sub, BinaryForm.LITE, {"56x56, 24": (1, 56, 56, 24)}),
+    _pairs(lir.Mul, BinaryForm.LITE, {"mobilenet_v3, 28x28, 240": (1, 28, 28, 240)}),
     Kernel("table", lir.Table, partial(draws.table, shared=True), {
         "yolo, 160x160, 64": layer(make.table, (1, 160, 160, 64), True),
     }),
@@ -141,6 +148,9 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("softmax", lir.Softmax, draws.softmax, {
         "resnet50, 1 row, 1000": layer(make.softmax, (1, 1, 1, 1000)),
         "segmentation, 128x128, 21": layer(make.softmax, (1, 128, 128, 21)),
+    }),
+    Kernel("softmax lite", lir.Softmax, partial(draws.softmax, framework=Framework.TFLITE), {
+        "mobilenet_v2, 1 row, 1001": layer(make.softmax, (1, 1, 1, 1001), Framework.TFLITE),
     }),
     Kernel("copy", lir.Copy, draws.copy, {
         "pad 56x56, 64 by 1": _placed(56, 56, 64, 58 * 64, 64, CopyKind.PAD),

@@ -136,7 +136,7 @@ def _examples(command: click.Command) -> list[str]:
 def operators_page() -> str:
     """docs/supported-operators.md."""
     lines = [_OPERATORS.rstrip()]
-    for row in OPS.values():
+    for row in (row for row in OPS.values() if row.onnx):
         found = [*entries(row)]
         forms = [form for entry in found for form in entry.forms]
         lines += ["", f"## {', '.join(entry.name for entry in found)}", ""]

@@ -1,5 +1,6 @@
 // AveragePool2d, AddAveragePool2d and GlobalAveragePool: y = requantize(sum / count / y_scale), the sum of real values in
 // float32, row by row and from left to right; or requantize(sum * (x_scale / (y_scale * count))), the sum an exact int32.
+// LiteRT's window mean is that of the stored integers, rounded half away from zero.
 #include <algorithm>
 
 #include "lines.h"
@@ -8,6 +9,8 @@
 
 namespace furiosa {
 namespace {
+
+constexpr int32_t kTflite = 1;  // Framework.TFLITE
 
 // Bounds of the stored type for values to which the zero point `added` comes last.
 Requantize bounds(int32_t type, int32_t added) {
@@ -55,9 +58,40 @@ void average_window(const Inst& inst, const View& image, const Kernels& kernels,
   }
 }
 
-// All output pixels; taps(n) makes the tap for image n.
-template <class Inst, class Taps>
-void average_windows(const Inst& inst, const View& image, const Kernels& kernels, Run& run, Taps&& taps) {
+const uint8_t* pixel(const Run& run, const View& view, int64_t n, int64_t h, int64_t w, int64_t c) {
+  const int32_t(&strides)[4] = view.strides;
+  return run.sram + view.address + n * strides[0] + h * strides[1] + w * strides[2] + c * strides[3];
+}
+
+// One output pixel of AveragePool2d in LiteRT's form, of image n.
+void lite_average_window(const AveragePool2d& inst, const Run& run, const Kernels& kernels, int64_t n, uint8_t* y, int top,
+                         int left) {
+  const View& x = inst.x;
+  const Taps rows(top, inst.kernel[0], 1, 0, x.shape[1]), columns(left, inst.kernel[1], 1, 0, x.shape[2]);
+  const Taps counted_rows(top, inst.kernel[0], 1, inst.counted[0], inst.counted[2]);
+  const Taps counted_columns(left, inst.kernel[1], 1, inst.counted[1], inst.counted[3]);
+  const int32_t count = counted_rows.count() * counted_columns.count();
+  const Reading reading = Reading::centred(inst.x_type, 0);
+  const int64_t y_step = inst.y.strides[3], channels = inst.y.shape[3];
+  for (int64_t channel = 0; channel < channels; channel += kLine) {
+    const int64_t size = std::min(kLine, channels - channel);
+    int32_t sum[kLine] = {};
+    uint8_t line[kLine];
+    for (int r = rows.first; r < rows.end; ++r) {
+      for (int c = columns.first; c < columns.end; ++c) {
+        kernels.add_up(gather(pixel(run, x, n, top + r, left + c, channel), x.strides[3], size, line), sum, size, reading);
+      }
+    }
+    for (int64_t i = 0; i < size; ++i) {
+      const int32_t half = sum[i] < 0 ? -(count / 2) : count / 2;
+      y[(channel + i) * y_step] = uint8_t((sum[i] + half) / count);
+    }
+  }
+}
+
+// All output pixels: window(n, y, top, left) does the one of image n at y, whose window starts there.
+template <class Inst, class Window>
+void each_window(const Inst& inst, Run& run, Window&& window) {
   const View& y = inst.y;
   const int64_t rows = int64_t(y.shape[0]) * y.shape[1];
   const int64_t work = rows * y.shape[2] * y.shape[3] * inst.kernel[0] * inst.kernel[1];
@@ -66,16 +100,10 @@ void average_windows(const Inst& inst, const View& image, const Kernels& kernels
       const int64_t n = row / y.shape[1], p = row % y.shape[1];
       for (int64_t q = 0; q < y.shape[2]; ++q) {
         uint8_t* out = run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2];
-        average_window(inst, image, kernels, out, int(p) * inst.strides[0] - inst.pads[0],
-                       int(q) * inst.strides[1] - inst.pads[1], taps(n));
+        window(n, out, int(p) * inst.strides[0] - inst.pads[0], int(q) * inst.strides[1] - inst.pads[1]);
       }
     }
   });
-}
-
-const uint8_t* pixel(const Run& run, const View& view, int64_t n, int64_t h, int64_t w, int64_t c) {
-  const int32_t(&strides)[4] = view.strides;
-  return run.sram + view.address + n * strides[0] + h * strides[1] + w * strides[2] + c * strides[3];
 }
 
 // Channels [begin, begin + n) of one image, n at most kLine.
@@ -103,12 +131,13 @@ Step prepare(const AveragePool2d& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
   return [inst, &kernels](Run& run) {
     const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
-    average_windows(inst, inst.x, kernels, run, [&](int64_t image) {
-      return [&, image](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
+    each_window(inst, run, [&](int64_t image, uint8_t* y, int top, int left) {
+      if (inst.framework == kTflite) return lite_average_window(inst, run, kernels, image, y, top, left);
+      average_window(inst, inst.x, kernels, y, top, left, [&](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
         uint8_t line[kLine];
         const uint8_t* x = gather(pixel(run, inst.x, image, h, w, c), inst.x.strides[3], n, line);
         kernels.add_scaled(x, sum, n, reading, inst.x_scale);
-      };
+      });
     });
   };
 }
@@ -121,13 +150,13 @@ Step prepare(const AddAveragePool2d& inst, Setup& setup) {
   return [inst, &kernels](Run& run) {
     const Pair pair{Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero),
                     inst.a_scale, inst.b_scale, inst.y_scale, 0.0f, false, {}};
-    average_windows(inst, inst.a, kernels, run, [&](int64_t image) {
-      return [&, image](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
+    each_window(inst, run, [&](int64_t image, uint8_t* y, int top, int left) {
+      average_window(inst, inst.a, kernels, y, top, left, [&](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
         uint8_t a_line[kLine], b_line[kLine];
         const uint8_t* a = gather(pixel(run, inst.a, image, h, w, c), inst.a.strides[3], n, a_line);
         const uint8_t* b = gather(pixel(run, inst.b, image, h, w, c), inst.b.strides[3], n, b_line);
         kernels.add_pairs(a, b, sum, n, pair, inst.floor);
-      };
+      });
     });
   };
 }

@@ -9,7 +9,8 @@
 namespace furiosa {
 namespace {
 
-constexpr int32_t kScaled = 1;  // BinaryForm.SCALED
+constexpr int32_t kScaled = 1, kLite = 2;  // BinaryForm
+constexpr int kMultiplierBits = 20;
 
 // Bounds of the result for values that already hold the zero point, or that lack it.
 Requantize absolute(const Binary& inst) { return {float(inst.lo), float(inst.hi), 0}; }
@@ -46,6 +47,23 @@ Pair scaled_product(const Binary& inst) {
           inst.y_scale, float(inst.y_zero), bounded(512.0f * scale, 0.0f), absolute(inst)};
 }
 
+Pair lite_product(const Binary& inst) {
+  Pair pair = scaled_product(inst);
+  pair.requantize = relative(inst);
+  return pair;
+}
+
+// `arithmetic.fixed_sum`; the larger ratio lies in [2^-10, 2^8), so that the shift does in [13, 30].
+Pair lite_sum(const Binary& inst, int32_t sign) {
+  const float ratio_a = inst.a_scale / inst.y_scale, ratio_b = inst.b_scale / inst.y_scale;
+  const int shift = kMultiplierBits - std::ilogb(std::max(ratio_a, ratio_b));
+  const int32_t factor_a = int32_t(std::lrint(std::ldexp(double(ratio_a), shift)));
+  const int32_t factor_b = sign * int32_t(std::lrint(std::ldexp(double(ratio_b), shift)));
+  const int32_t addend = (1 << (shift - 1)) - factor_a * inst.a_zero - factor_b * inst.b_zero;
+  return {Reading::centred(inst.a_type, 0), Reading::centred(inst.b_type, 0), 0.0f, 0.0f, 0.0f, 0.0f, true,
+          relative(inst), {factor_a, factor_b, addend, shift}};
+}
+
 Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Setup& setup) {
   setup.reads(inst.a);
   setup.reads(inst.b);
@@ -73,15 +91,18 @@ Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Set
 
 Step prepare(const Add& inst, Setup& setup) {
   if (inst.form == kScaled) return prepare_binary(inst, scaled_sum(inst), setup.kernels.scaled_add, setup);
+  if (inst.form == kLite) return prepare_binary(inst, lite_sum(inst, 1), setup.kernels.lite_add, setup);
   return prepare_binary(inst, real_sum(inst, 1.0f), setup.kernels.real_add, setup);
 }
 
 Step prepare(const Sub& inst, Setup& setup) {
+  if (inst.form == kLite) return prepare_binary(inst, lite_sum(inst, -1), setup.kernels.lite_add, setup);
   return prepare_binary(inst, real_sum(inst, -1.0f), setup.kernels.real_add, setup);
 }
 
 Step prepare(const Mul& inst, Setup& setup) {
   if (inst.form == kScaled) return prepare_binary(inst, scaled_product(inst), setup.kernels.scaled_mul, setup);
+  if (inst.form == kLite) return prepare_binary(inst, lite_product(inst), setup.kernels.lite_mul, setup);
   return prepare_binary(inst, real_product(inst), setup.kernels.real_mul, setup);
 }
 

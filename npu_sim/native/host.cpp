@@ -47,13 +47,15 @@ void transpose_all(const T* x, T* y, int64_t images, int64_t rows, int64_t colum
 
 }  // namespace
 
-void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,
-              const Kernels& kernels) {
+void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, bool by_product,
+              int threads, const Kernels& kernels) {
   const int lo = is_signed ? -128 : 0;
   const Requantize requantize{float(lo - zero), float(lo + 255 - zero), zero};
+  const auto kernel = by_product ? kernels.quantize_product : kernels.quantize;
+  const float operand = by_product ? 1.0f / scale : scale;
   const Lease team(threads);
   team->loop(n, 4 * n, [&](int64_t begin, int64_t end, int) {
-    kernels.quantize(x + begin, y + begin, end - begin, scale, requantize);
+    kernel(x + begin, y + begin, end - begin, operand, requantize);
   });
 }
 

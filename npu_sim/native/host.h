@@ -7,9 +7,9 @@
 
 namespace furiosa {
 
-// y = saturate(rint(x / scale) + zero), half to even.
-void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,
-              const Kernels& kernels = best_kernels());
+// y = saturate(rint(x / scale) + zero), half to even; `by_product`: x * (1 / scale) instead of the quotient.
+void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, bool by_product,
+              int threads, const Kernels& kernels = best_kernels());
 
 // y = (x - zero) * scale.
 void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,

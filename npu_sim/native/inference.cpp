@@ -23,11 +23,12 @@ Inference::Inference(std::vector<int64_t> sizes, std::vector<size_t> interface)
   for (size_t value : interface_) size(value);
 }
 
-void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed) {
+void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed, bool by_product) {
   const int64_t n = size(y);
   expect(size(x) == 4 * n);
   steps_.push_back([=](const Values& values, int threads) {
-    furiosa::quantize(reinterpret_cast<const float*>(values[x]), values[y], n, scale, zero, is_signed, threads);
+    furiosa::quantize(reinterpret_cast<const float*>(values[x]), values[y], n, scale, zero, is_signed, by_product,
+                      threads);
   });
 }
 

@@ -85,8 +85,9 @@ struct AveragePool2d {
   int32_t x_zero;
   float y_scale;
   int32_t y_zero;
+  int32_t framework;
 };
-static_assert(sizeof(AveragePool2d) == 144);
+static_assert(sizeof(AveragePool2d) == 148);
 
 struct GlobalAveragePool {
   static constexpr int32_t opcode = 0x1a;
@@ -176,8 +177,9 @@ struct Softmax {
   int32_t x_zero;
   float y_scale;
   int32_t y_zero;
+  int32_t framework;
 };
-static_assert(sizeof(Softmax) == 96);
+static_assert(sizeof(Softmax) == 100);
 
 struct Copy {
   static constexpr int32_t opcode = 0x30;

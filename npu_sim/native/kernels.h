@@ -110,6 +110,14 @@ struct Reading {
   }
 };
 
+// A sum in fixed point: (addend + a * factor_a + b * factor_b) >> shift, which never leaves int32.
+struct FixedSum {
+  int32_t factor_a;
+  int32_t factor_b;
+  int32_t addend;
+  int32_t shift;
+};
+
 // What the element-wise kernels compute from two bytes; each uses what its formula names.
 struct Pair {
   Reading a;
@@ -120,6 +128,7 @@ struct Pair {
   float fixed;
   bool bounded;  // every value that is requantized lies in the range of int32
   Requantize requantize;
+  FixedSum sum{};
 };
 
 using PairKernel = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair);
@@ -155,6 +164,9 @@ struct Kernels {
   PairKernel scaled_mul;  // a * b * a_scale + fixed
   PairKernel real_add;    // (a * a_scale + b * b_scale) / y_scale
   PairKernel real_mul;    // (a * a_scale) * (b * b_scale) / y_scale
+  PairKernel lite_mul;    // a * b * a_scale
+  // y[i] = clamp(the sum in fixed point, lo, hi) + zero
+  PairKernel lite_add;
 
   // sum[i] += x[i] * scale in float32
   void (*add_scaled)(const uint8_t* x, float* sum, int64_t n, const Reading& reading, float scale);
@@ -174,6 +186,8 @@ struct Kernels {
   void (*transpose)(const uint8_t* x, int64_t x_step, uint8_t* y, int64_t y_step, int64_t rows, int64_t columns);
   // y[i] = clamp(rint(x[i] / scale), lo, hi) + zero, NaN as lo; x need not be aligned
   void (*quantize)(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize);
+  // y[i] = clamp(rint(x[i] * factor), lo, hi) + zero, as quantize
+  void (*quantize_product)(const float* x, uint8_t* y, int64_t n, float factor, const Requantize& requantize);
   // y[i] = float32(x[i] - zero) * scale, with x[i] read as signed or unsigned; y need not be aligned
   void (*dequantize)(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed);
 };

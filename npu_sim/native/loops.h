@@ -105,6 +105,23 @@ void real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const P
   });
 }
 
+void lite_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) { return float(u * v) * p.a_scale; });
+}
+
+void lite_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
+  const Pair p = pair;
+  const FixedSum f = p.sum;
+  const int32_t lo = int32_t(p.requantize.lo), hi = int32_t(p.requantize.hi), zero = p.requantize.zero;
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t products = uint32_t(read(a[i], p.a) * f.factor_a) + uint32_t(read(b[i], p.b) * f.factor_b);
+    int32_t v = int32_t(products + uint32_t(f.addend)) >> f.shift;
+    v = v > lo ? v : lo;
+    v = v < hi ? v : hi;
+    y[i] = uint8_t(v + zero);
+  }
+}
+
 void add_pairs(const uint8_t* a, const uint8_t* b, float* sum, int64_t n, const Pair& pair, float floor) {
   const Pair p = pair;
   for (int64_t i = 0; i < n; ++i) {
@@ -153,6 +170,15 @@ void quantize(const float* x, uint8_t* y, int64_t n, float scale, const Requanti
   }
 }
 
+void quantize_product(const float* x, uint8_t* y, int64_t n, float factor, const Requantize& requant) {
+  const Requantize r = requant;
+  for (int64_t i = 0; i < n; ++i) {
+    float v;
+    __builtin_memcpy(&v, x + i, sizeof(v));
+    y[i] = requantize(v * factor, r);
+  }
+}
+
 void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed) {
   const Reading r = Reading::centred(is_signed, zero);
   for (int64_t i = 0; i < n; ++i) {
@@ -176,7 +202,8 @@ constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthw
                        void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&),
                        int64_t (*multiply)(int64_t)) {
   return {name, conv, depthwise, conv_pixels, nullptr, nullptr, depthwise_row, multiply, flip, widen, max, table, scaled_add, scaled_mul,
-          real_add, real_mul, add_scaled, add_pairs, mean, add_up, scale, share, transpose, quantize, dequantize};
+          real_add, real_mul, lite_mul, lite_add, add_scaled, add_pairs, mean, add_up, scale, share, transpose, quantize,
+          quantize_product, dequantize};
 }
 
 }  // namespace

@@ -109,12 +109,12 @@ void run_inference(const Inference& self, const std::vector<std::vector<nb::obje
 }
 
 void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
-                     const std::string& kernels) {
+                     const std::string& kernels, bool by_product) {
   const PyBuffer from(x, false), to(y, true);
   from.expect(4 * to.size());
   nb::gil_scoped_release released;
   quantize(reinterpret_cast<const float*>(from.data()), to.data(), to.size(), scale, zero_point, is_signed,
-           checked(threads), chosen(kernels));
+           by_product, checked(threads), chosen(kernels));
 }
 
 void dequantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
@@ -154,7 +154,8 @@ NB_MODULE(_native, m) {
       .def_prop_ro("kernels", &Program::kernels);
   nb::class_<Inference>(m, "Inference")
       .def(nb::init<std::vector<int64_t>, std::vector<size_t>>(), "sizes"_a, "interface"_a)
-      .def("quantize", &Inference::quantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
+      .def("quantize", &Inference::quantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a,
+           "by_product"_a = false)
       .def("dequantize", &Inference::dequantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
       .def("transpose", &Inference::transpose, "x"_a, "y"_a, "images"_a, "rows"_a, "columns"_a, "itemsize"_a)
       .def("resize_rows", &Inference::resize_rows, "x"_a, "y"_a, "rows"_a, "from_bytes"_a, "to_bytes"_a)
@@ -163,7 +164,7 @@ NB_MODULE(_native, m) {
   m.def("peak", [](const std::string& kernels) { return peak(kernels_named(kernels)); }, "kernels"_a,
         nb::call_guard<nb::gil_scoped_release>());
   m.def("quantize", &quantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
-        "kernels"_a = "");
+        "kernels"_a = "", "by_product"_a = false);
   m.def("dequantize", &dequantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
         "kernels"_a = "");
   m.def("nchw_to_nhwc", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,

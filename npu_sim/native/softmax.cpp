@@ -1,5 +1,6 @@
 // Softmax over the channels: y = requantize(e * floor(1 / y_scale) / sum(e)) with e = table[255 - largest + x]; e and its
-// sum, from the first channel to the last, are float32, product and quotient float64.
+// sum, from the first channel to the last, are float32, product and quotient float64. LiteRT's form is that of
+// `arithmetic.lite_softmax`: float32 throughout, and ties are rounded up.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,6 +11,8 @@
 namespace furiosa {
 namespace {
 
+constexpr int32_t kTflite = 1;  // Framework.TFLITE
+
 // `arithmetic.exponentials`: entry 255 stands for the largest input of a row.
 std::vector<float> exponentials(float x_scale, int length) {
   const double scale = x_scale;
@@ -18,6 +21,24 @@ std::vector<float> exponentials(float x_scale, int length) {
   std::vector<float> table(256);
   for (int i = 0; i < 256; ++i) table[size_t(i)] = float(std::exp((double(i - 255) + headroom) * scale));
   return table;
+}
+
+// `arithmetic.lite_exponentials`.
+std::vector<float> lite_exponentials(float x_scale) {
+  std::vector<float> table(256);
+  for (int i = 0; i < 256; ++i) table[size_t(i)] = float(std::exp(double(float(i - 255) * x_scale)));
+  return table;
+}
+
+// y[i] = requantize(x[i] * multiplier), rounded as the type of y wants it.
+void lite_share(const float* x, uint8_t* y, int64_t n, float multiplier, bool is_signed, const Requantize& r) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float share = x[i] * multiplier, below = std::floor(share);
+    float whole = is_signed ? below + float(share - below >= 0.5f) : std::floor(share + 0.5f);
+    whole = whole > r.lo ? whole : r.lo;
+    whole = whole < r.hi ? whole : r.hi;
+    y[i] = uint8_t(int32_t(whole) + r.zero);
+  }
 }
 
 // One pixel; `terms` and `line` have room for its channels.
@@ -34,7 +55,11 @@ void softmax(const Softmax& inst, const Kernels& kernels, const float* table, fl
   }
   const int32_t lowest = inst.y_type ? -128 : 0;
   const Requantize requantize{float(lowest - inst.y_zero), float(lowest + 255 - inst.y_zero), inst.y_zero};
-  kernels.share(terms, line, channels, inverse, total, requantize);
+  if (inst.framework == kTflite) {
+    lite_share(terms, line, channels, 1.0f / (total * inst.y_scale), inst.y_type, requantize);
+  } else {
+    kernels.share(terms, line, channels, inverse, total, requantize);
+  }
   for (int64_t c = 0; c < channels; ++c) y[c * y_step] = line[c];
 }
 
@@ -45,7 +70,9 @@ Step prepare(const Softmax& inst, Setup& setup) {
   setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const float inverse = std::floor(1.0f / inst.y_scale);
-  return [inst, inverse, &kernels, table = exponentials(inst.x_scale, inst.x.shape[3])](Run& run) {
+  const bool lite = inst.framework == kTflite;
+  return [inst, inverse, &kernels, table = lite ? lite_exponentials(inst.x_scale)
+                                                : exponentials(inst.x_scale, inst.x.shape[3])](Run& run) {
     const View &x = inst.x, &y = inst.y;
     const int64_t pixels = int64_t(y.shape[0]) * y.shape[1] * y.shape[2], channels = y.shape[3];
     run.reserve(size_t(5 * channels));

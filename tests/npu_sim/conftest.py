@@ -173,7 +173,7 @@ def binary(b: Builder) -> None:
     other = View(x.address, x.shape, (x.strides[0], 0, 0, x.strides[3]))
     y = b.dense(x.shape, x)
     cls = b.random.choice([lir.Add, lir.Sub, lir.Mul])
-    form = b.random.choice(list(lir.BinaryForm)) if cls is not lir.Sub else lir.BinaryForm.REAL
+    form = b.random.choice([form for form in lir.BinaryForm if cls is not lir.Sub or form is not form.SCALED])
     quantization = b.quantization("a", "b", "y")
     if form is lir.BinaryForm.SCALED:
         quantization |= {f"{name}_type": Activation.U8 for name in "aby"} | {f"{name}_zero": 100 for name in "aby"}
@@ -201,7 +201,8 @@ def table(b: Builder) -> None:
 def softmax(b: Builder) -> None:
     x = b.random.choice(b.tensors)
     y = b.dense(x.shape, x)
-    b.emit(lir.Softmax(x=x, y=y, **b.quantization("x", "y")), y)
+    framework = b.random.choice(list(lir.Framework))
+    b.emit(lir.Softmax(x=x, y=y, framework=framework, **b.quantization("x", "y")), y)
 
 
 def transpose(b: Builder) -> None:

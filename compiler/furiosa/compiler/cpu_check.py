@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import onnx
+from typing import TYPE_CHECKING
 
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
-from furiosa.compiler.cpu_model import to_onnx
-from furiosa.compiler.frontend.session import add_light, refusal
 from furiosa.isa.errors import UnsupportedError
+
+if TYPE_CHECKING:  # a model that runs wholly on the NPU needs no onnx
+    import onnx
 
 
 def check_cpu(clusters: Clusters) -> Clusters:
@@ -20,6 +21,11 @@ def check_cpu(clusters: Clusters) -> Clusters:
 
 
 def _check(cluster: Cluster) -> None:
+    import onnx
+
+    from furiosa.compiler.cpu_model import to_onnx
+    from furiosa.compiler.frontend.session import refusal
+
     model = onnx.ModelProto()
     model.ParseFromString(to_onnx(cluster))
     # Without large weights a session opens fast; the few operators that insist on constants get another try with them.
@@ -39,6 +45,10 @@ def _check(cluster: Cluster) -> None:
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    import onnx
+
+    from furiosa.compiler.frontend.session import add_light
+
     light = onnx.ModelProto()
     light.CopyFrom(model)
     del light.graph.initializer[:]

@@ -10,7 +10,6 @@ from furiosa.compiler.graph import Array, Op
 from furiosa.compiler.ops.layout import affine, table
 from furiosa.isa import arithmetic
 from furiosa.isa.arithmetic import Scaling
-from furiosa.isa.instructions import BinaryForm
 
 _BYTES = np.arange(256, dtype=np.uint8)
 _KINDS = ("npu.add", "npu.sub", "npu.mul")
@@ -38,7 +37,7 @@ def pair_of_functions(op: Op) -> Op | None:
     (sa, za, ta), (sb, zb, tb), (sy, zy, ty) = affine(a.type), affine(b.type), affine(op.type)
     values = arithmetic.binary(
         op.kind.removeprefix("npu."),  # type: ignore[arg-type]  # one of `_KINDS`
-        op.attrs.form is BinaryForm.SCALED,
+        op.attrs.form,
         first.view(ta),
         second.view(tb),
         Scaling(sa * op.attrs.factor, za),

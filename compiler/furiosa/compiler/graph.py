@@ -129,6 +129,7 @@ class Graph:
     """A graph by its inputs and outputs; ``iter(graph)`` gives every op that an output needs, producers first.
 
     ``inputs`` keeps inputs that nothing reads. ``output_names`` are the model's names of the outputs, in order.
+    ``framework`` is that of the model: ``onnx``, or ``tflite``, whose users see no names and images as NHWC.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Graph:
     outputs: tuple[Op, ...]
     output_names: tuple[str, ...]
     batch_size: int = 1
+    framework: str = "onnx"
 
     def __iter__(self) -> Iterator[Op]:
         return iter(producers_first(self.outputs))

@@ -10,7 +10,6 @@ import hashlib
 import warnings
 from typing import Any
 
-from furiosa.compiler import text
 from furiosa.compiler.cdfg import Clusters, cluster
 from furiosa.compiler.graph import Graph
 from furiosa.isa.errors import ModelError
@@ -30,6 +29,8 @@ def dump(layer: str, value: Any) -> bytes:
 
 def printed(value: Any) -> tuple[str, bytes]:
     """The text of a model in any layer, and the bytes beside it; the CDFG names its clusters in comments."""
+    from furiosa.compiler import text  # only who wants text pays for its import
+
     if isinstance(value, Clusters):
         body, data = text.print_graph(value.graph)
         names = [f"# {c.name}: {len(c.ops)} ops" for c in value.clusters]
@@ -72,6 +73,8 @@ def load(data: bytes, where: str) -> Any:
 
 
 def _parsed(layer: str, body: str, blob: bytes) -> Any:
+    from furiosa.compiler import text
+
     if layer not in GRAPH_LAYERS:
         return text.parse_module(body, blob, layer)
     graph = text.parse_graph(body, blob)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from furiosa.compiler.graph import Attrs
-from furiosa.isa.instructions import BinaryForm
+from furiosa.isa.instructions import BinaryForm, Framework
 
 Four = tuple[int, int, int, int]
 Two = tuple[int, int]
@@ -35,13 +35,22 @@ class Conv(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class Pool(Attrs):
-    """``max_pool2d`` and ``average_pool2d`` of (x); ``pads`` as in Conv, ``include_pad`` for averages only."""
+    """``max_pool2d`` and ``average_pool2d`` of (x); ``pads`` as in Conv, what follows is for averages only."""
 
     kernel: Two
     strides: Two
     dilations: Two
     pads: Four
     include_pad: bool = False
+    framework: Framework = Framework.ONNX
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax(Attrs):
+    """``softmax`` of (x) over C; x is multiplied by ``beta`` first."""
+
+    framework: Framework = Framework.ONNX
+    beta: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,6 @@ class Transpose(Attrs):
 
 # Kinds without attributes of their own (``Attrs``):
 #   table (x, table)             table is const u8 [1, 256] or [C, 256]
-#   softmax (x)                  over C
 #   expand (x)                   axes of one element repeated to the extent that the result has
 #   view (x)                     the same bytes with another shape
 KINDS = frozenset(

@@ -10,14 +10,12 @@ from furiosa.compiler import gir, lir
 from furiosa.compiler.borders import Raw
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
-from furiosa.compiler.cpu_model import to_onnx
 from furiosa.compiler.frontend.node import Permuted
 from furiosa.compiler.gir.program import Gir
 from furiosa.compiler.graph import Op
 from furiosa.compiler.limits import check_program
 from furiosa.compiler.lir.program import Lir
 from furiosa.compiler.lowlevel import KINDS
-from furiosa.compiler.ops.layout import nchw
 from furiosa.compiler.placement import placement
 from furiosa.isa import enf
 from furiosa.isa.dtypes import DType
@@ -49,11 +47,13 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
     steps: list[enf.Step] = []
     programs: list[Gir] = []
     cpu_models: list[bytes] = []
+    named = model.graph.framework != "tflite"
+    images = "NCHW" if named else "NHWC"
 
     def name(op: Op) -> str:
         op = op.inputs[0] if op.kind == "lower" and isinstance(op.attrs, Raw) else given.get(op, op)
         own = names.get(op) or (f"{op.name}:lowered" if op.kind in KINDS else op.name)
-        tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, _format(op))
+        tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, _format(op, images), named)
         return own
 
     inputs = tuple(name(op) for op in model.graph.inputs)
@@ -63,6 +63,8 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
             steps.append(enf.RunNpu(len(programs), reads, writes))
             programs.append(check_program(gir.build(cluster, target), target))
         elif cluster.device == "cpu":
+            from furiosa.compiler.cpu_model import to_onnx
+
             steps.append(enf.RunCpu(len(cpu_models), reads, writes))
             cpu_models.append(to_onnx(_renamed(cluster, names)))
         elif not isinstance(cluster.ops[-1].attrs, Raw):
@@ -72,7 +74,7 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
                   tuple(programs), tuple(cpu_models), json.dumps(placement(model.graph)))  # fmt: skip
 
 
-def _format(op: Op) -> str:
+def _format(op: Op, images: str) -> str:
     """A letter for each axis; what an axis means is known of images only. What is no tensor has its ONNX type."""
     if op.type.dtype is DType.ANY:
         return op.type.form
@@ -81,7 +83,7 @@ def _format(op: Op) -> str:
     if op.kind in KINDS or op.kind == "lower":
         return "NHWC"
     source = op.inputs[0] if op.kind == "quantize" else op
-    return "".join("NCHW"[axis] for axis in source.attrs.axes) if isinstance(source.attrs, Permuted) else "NCHW"
+    return "".join(images[axis] for axis in source.attrs.axes) if isinstance(source.attrs, Permuted) else images
 
 
 def _renamed(cluster: Cluster, names: dict[Op, str]) -> Cluster:
@@ -95,7 +97,7 @@ def _renamed(cluster: Cluster, names: dict[Op, str]) -> Cluster:
 def _host_step(op: Op, x: str, y: str) -> enf.Step:
     match op.kind:
         case "quantize":
-            return enf.Quantize(x, y, op.type.scale, op.type.zero)
+            return enf.Quantize(x, y, op.type.scale, op.type.zero, op.attrs.by_product)
         case "dequantize":
             return enf.Dequantize(x, y, op.inputs[0].type.scale, op.inputs[0].type.zero)
         case "lower":
@@ -106,7 +108,8 @@ def _host_step(op: Op, x: str, y: str) -> enf.Step:
         case "narrow":
             return enf.Slice(x, y)
         case _:
-            return enf.Unlower(x, y, nchw(op.type.shape))
+            n, h, w, c = op.inputs[0].type.shape
+            return enf.Unlower(x, y, (n, c, h, w))
 
 
 def linearize(module: Module[Gir]) -> Module[Lir]:

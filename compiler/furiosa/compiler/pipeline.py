@@ -63,6 +63,21 @@ def _import(source: Source, _: Target) -> Graph:
                        source.without_quantize)  # fmt: skip
 
 
+def _import_tflite(source: Source, _: Target) -> Graph:
+    from furiosa.compiler.frontend.tflite import import_tflite
+
+    if source.without_quantize is not None:
+        raise OptionError("compiler option `without_quantize` is for ONNX models that take real numbers",
+                          where=source.where, hint="leave the option out")  # fmt: skip
+    return import_tflite(source.data, source.where, source.batch_size, source.permute_input)
+
+
+FROM_TFLITE = Stage("dfg", (
+    Pass(_import_tflite, "import"),                # integers already: operators of the table with LiteRT's rounding
+    Pass(limits.check_tensors, "check_tensors", specs.DFG),
+))  # fmt: skip
+"""In place of the first stage of ``STAGES``."""
+
 STAGES: tuple[Stage, ...] = (
     Stage("dfg", (
         Pass(_import, "import"),                       # framework-free, checked, shapes static, constants folded
@@ -99,10 +114,12 @@ class Run:
     layers: dict[str, Any] = field(default_factory=dict)
 
     def compile(self, value: Any, source: str, last: str) -> Any:
-        """Take ``value`` from layer ``source`` (``onnx`` for a model's file) to layer ``last``."""
+        """Take ``value`` from layer ``source`` (``onnx`` or ``tflite`` for a model's file) to layer ``last``."""
         self.layers[source] = value
         first = LAYERS.index(source) + 1 if source in LAYERS else 0
         stages = STAGES[first : LAYERS.index(last) + 1]
+        if source == "tflite":
+            stages = (FROM_TFLITE, *stages[1:])
         for number, stage in enumerate(stages, 1):
             titled = [p for p in stage.passes if p.title]
             with Announced(self.progress, number, len(stages), source, stage.layer):

@@ -16,6 +16,7 @@ from furiosa.compiler.gir.records import Unreadable, bad_line
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, Reason, TensorType
 from furiosa.compiler.module import Module
 from furiosa.compiler.ops import (
+    axes_mean,
     blocks,
     conv,
     conv_transpose,
@@ -67,6 +68,7 @@ class GraphHead:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     output_names: tuple[str, ...]
+    framework: str = "onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,14 @@ class ModuleHead:
 
 
 _ATTRS = (
-    Attrs, Raw, Affine, OnnxNode, Permuted, Project, conv.Conv, conv.MatMul, elementwise.Binary, functions.Chain,
-    movement.Concat, movement.Pad, movement.Transpose, normalization.ChannelAffine, normalization.Softmax, pool.Pool,
-    pool.GlobalPool, resize.Resize, selection.Slice, blocks.Blocks, reduce.Reduce,
+    Attrs, Raw, Affine, OnnxNode, Permuted, Project, axes_mean.Mean, conv.Conv, conv.MatMul, elementwise.Binary,
+    functions.Chain, movement.Concat, movement.Pad, movement.Transpose, normalization.ChannelAffine,
+    normalization.Softmax, pool.Pool, pool.GlobalPool, resize.Resize, selection.Slice, blocks.Blocks, reduce.Reduce,
     conv_transpose.ConvTranspose, interpolate.Interpolate,
 )  # fmt: skip
 _LOWLEVEL = (
     lowlevel.Conv, lowlevel.Pool, lowlevel.GlobalPool, lowlevel.AddPool, lowlevel.Binary, lowlevel.Concat,
-    lowlevel.Pad, lowlevel.Slice, lowlevel.Transpose,
+    lowlevel.Pad, lowlevel.Slice, lowlevel.Softmax, lowlevel.Transpose,
 )  # fmt: skip
 _PARTS: dict[str, type[Any]] = {cls.__name__: cls for cls in (*_ATTRS, Quant, Reason, Data)}
 _NPU_PARTS: dict[str, type[Any]] = _PARTS | {cls.__name__: cls for cls in _LOWLEVEL}
@@ -102,7 +104,7 @@ def print_graph(graph: Graph) -> tuple[str, bytes]:
     number = {op: index for index, op in enumerate(ops)}
     data = bytearray()
     head = GraphHead(graph.name, graph.batch_size, tuple(number[op] for op in graph.inputs),
-                     tuple(number[op] for op in graph.outputs), graph.output_names)  # fmt: skip
+                     tuple(number[op] for op in graph.outputs), graph.output_names, graph.framework)  # fmt: skip
     lines = [f"graph {records.write(head)}"]
     for op in ops:
         place = None
@@ -137,7 +139,7 @@ def parse_graph(text: str, data: bytes) -> Graph:
             raise Unreadable("an input of the graph is no `input`")
     except (Unreadable, IndexError, ValueError, KeyError) as why:
         raise bad_line("graph", number, line, why) from None
-    return Graph(head.name, inputs, outputs, head.output_names, head.batch_size)
+    return Graph(head.name, inputs, outputs, head.output_names, head.batch_size, head.framework)
 
 
 def _parse_op(line: str, ops: list[Op], data: bytes) -> Op:
@@ -160,7 +162,8 @@ def print_module(module: Module[Any]) -> tuple[str, bytes]:
     """The text of a module in GIR or LIR form, and the bytes of its constants and CPU models."""
     head = ModuleHead(module.target, module.batch_size, module.inputs, module.outputs, module.placement)
     lines = [f"module {records.write(head)}"]
-    lines += [f"tensor {t.dtype.value} {records.write(_Tensor(t.name, t.shape, t.format))}" for t in module.tensors]
+    described = [(t.dtype.value, _Tensor(t.name, t.shape, t.format, t.named)) for t in module.tensors]
+    lines += [f"tensor {dtype} {records.write(tensor)}" for dtype, tensor in described]
     lines += [f"do {records.write(step)}" for step in module.steps]
     data = bytearray()
     for model in module.cpu_models:
@@ -178,6 +181,7 @@ class _Tensor:
     name: str
     shape: tuple[int, ...]
     format: str
+    named: bool = True
 
 
 def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
@@ -196,7 +200,7 @@ def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
             elif word == "tensor":
                 dtype, _, record = rest.partition(" ")
                 t = records.read(record, {"_Tensor": _Tensor})
-                tensors.append(enf.Tensor(t.name, t.shape, DType(dtype), t.format))
+                tensors.append(enf.Tensor(t.name, t.shape, DType(dtype), t.format, t.named))
             elif word == "do":
                 steps.append(records.read(rest, _STEPS))
             elif word == "cpu_model":

@@ -11,13 +11,17 @@ import numpy as np
 
 from furiosa.compiler import irfile, specs
 from furiosa.compiler.cdfg import Clusters
+from furiosa.compiler.frontend.tflite.model import is_tflite
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.limits import check_tensors
 from furiosa.compiler.module import Module
 from furiosa.compiler.pipeline import LAYERS, Progress, Run, Source
 from furiosa.isa import enf
-from furiosa.isa.errors import FuriosaError, InternalError, ModelError, OptionError, UnsupportedError
+from furiosa.isa.errors import FuriosaError, InternalError, ModelError, OptionError
 from furiosa.isa.target import Target
+
+MODELS = ("onnx", "tflite")
+"""Sources that are models as frameworks write them."""
 
 
 def translate(source: Source, npu: Target, target_ir: str, progress: Progress) -> tuple[bytes, dict[str, Any]]:
@@ -29,7 +33,7 @@ def translate(source: Source, npu: Target, target_ir: str, progress: Progress) -
     if layer in LAYERS[LAYERS.index(target_ir) :]:
         raise OptionError(f"`{source.where}` is a `{layer}` already and cannot become a `{target_ir}`",
                           hint="compile the model itself")  # fmt: skip
-    value = source if layer == "onnx" else _load(source, layer, npu)
+    value = source if layer in MODELS else _load(source, layer, npu)
     run = Run(npu, progress)
     try:
         with _no_cycle_search(), np.errstate(all="ignore"):  # absurd scales saturate, without a warning
@@ -58,22 +62,21 @@ def _no_cycle_search() -> Iterator[None]:
 
 
 def source_layer(source: Source) -> str:
-    """What a file holds, by its content: ``onnx``, or the layer of an IR file. Raises for ENF and unknown kinds."""
+    """What a file holds, by its content: ``onnx``, ``tflite``, or the layer of a compiled file."""
     layer = irfile.layer_of(source.data)
     if layer is not None:
         return layer
     if enf.is_enf(source.data):
         return "enf"
-    if source.data[4:8] == b"TFL3":
-        raise UnsupportedError("TFLite models are not supported by this version", where=source.where,
-                               hint="convert the model to ONNX, e.g. with tf2onnx")  # fmt: skip
-    return "onnx"
+    return "tflite" if is_tflite(source.data) else "onnx"
 
 
 def _blamed(error: InternalError, source: Source, layer: str) -> FuriosaError:
     """Who has to act when a pass failed: the author of a file that is at fault, or we."""
     if layer in LAYERS:
         return _inconsistent(layer, error.message, source.where)
+    if layer == "tflite":
+        return error
     from furiosa.compiler.frontend.diagnosis import fault
 
     found = fault(source)

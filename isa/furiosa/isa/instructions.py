@@ -75,14 +75,24 @@ class Activation(IntEnum):
 
 
 class BinaryForm(IntEnum):
-    """Which float32 formula an element-wise instruction rounds by; they differ in the last bit before rounding.
+    """Which formula an element-wise instruction rounds by; they differ in the last bit before rounding.
 
     REAL dequantizes both operands, computes, and quantizes. SCALED works on the stored integers with precomputed scale
-    ratios, as ONNX Runtime's QLinearAdd and QLinearMul do; it is for Add and Mul of operands of one type.
+    ratios, as ONNX Runtime's QLinearAdd and QLinearMul do; it is for Add and Mul of operands of one type. LITE is what
+    LiteRT computes (``arithmetic.lite_binary``): sums in fixed point, for which the larger of a_scale / y_scale and
+    b_scale / y_scale must lie in [2**-10, 2**8).
     """
 
     REAL = 0
     SCALED = 1
+    LITE = 2
+
+
+class Framework(IntEnum):
+    """Whose formula a mean or a softmax rounds by: that of ONNX Runtime, or that of LiteRT."""
+
+    ONNX = 0
+    TFLITE = 1
 
 
 class CopyKind(IntEnum):
@@ -224,7 +234,8 @@ class AveragePool2d(Instruction):
     """y = the mean of each window in float32, as ``furiosa.isa.arithmetic.average_pool`` defines it.
 
     When ``x_type`` and ``y_type`` differ, y = quantize(float_average_pool(dequantize(x))) instead: they round at
-    different places. Dilations are 1.
+    different places. Dilations are 1. For TFLITE, y = ``arithmetic.lite_average_pool``,
+    the mean of the stored integers: types, scales and zero points of x and y are the same, and padding is 0.
 
     A window is divided by the number of its pixels in the rows and columns ``counted`` (first row, first column, end
     row, end column, in coordinates of ``x``): the image itself, or with its padding when padding counts.
@@ -247,6 +258,7 @@ class AveragePool2d(Instruction):
     x_zero: Int
     y_scale: F32
     y_zero: Int
+    framework: Framework = Framework.ONNX
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +341,7 @@ class _Binary(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Add(_Binary):
-    """y = a + b, as ``arithmetic.add`` defines it."""
+    """y = a + b, as ``arithmetic.binary`` and ``lite_binary`` define it for each form."""
 
     opcode = 0x20
     engine = Engine.COMPUTE
@@ -338,7 +350,7 @@ class Add(_Binary):
 
 @dataclass(frozen=True, slots=True)
 class Sub(_Binary):
-    """y = a - b, as ``arithmetic.sub`` defines it."""
+    """y = a - b, as Add."""
 
     opcode = 0x21
     engine = Engine.COMPUTE
@@ -347,7 +359,7 @@ class Sub(_Binary):
 
 @dataclass(frozen=True, slots=True)
 class Mul(_Binary):
-    """y = a * b, as ``arithmetic.mul`` defines it."""
+    """y = a * b, as Add."""
 
     opcode = 0x22
     engine = Engine.COMPUTE
@@ -370,7 +382,7 @@ class Table(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Softmax(Instruction):
-    """y = softmax of x over the channels, as ``arithmetic.softmax`` defines it for the type of y.
+    """y = softmax of x over the channels, as ``arithmetic.softmax`` or ``lite_softmax`` defines it for the type of y.
 
     The formula depends on differences of x only, so ``x_type`` and ``y_type`` may differ.
     """
@@ -387,6 +399,7 @@ class Softmax(Instruction):
     x_zero: Int
     y_scale: F32
     y_zero: Int
+    framework: Framework = Framework.ONNX
 
 
 @dataclass(frozen=True, slots=True)

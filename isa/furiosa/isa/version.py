@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 
 DISTRIBUTION = "furiosa-sim"
 VERSION = "0.10.0"
@@ -42,6 +41,7 @@ def native_version() -> str:
 def built() -> str:
     """When the installed files were put in place, as UTC ``YYYY-MM-DDTHH:MM:SSZ``; empty when not installed."""
     import datetime
+    from importlib import metadata
 
     try:
         record = metadata.distribution(DISTRIBUTION).locate_file(f"furiosa_sim-{VERSION}.dist-info/RECORD")
@@ -52,6 +52,8 @@ def built() -> str:
 
 
 def _record() -> str:
+    from importlib import metadata  # takes 10 ms, which every compilation would pay
+
     try:
         return metadata.distribution(DISTRIBUTION).read_text("RECORD") or ""
     except metadata.PackageNotFoundError:

@@ -32,7 +32,7 @@ class Inference:
     """
 
     def __init__(self, sizes: Sequence[int], interface: Sequence[int]) -> None: ...
-    def quantize(self, x: int, y: int, scale: float, zero_point: int, signed: bool) -> None:
+    def quantize(self, x: int, y: int, scale: float, zero_point: int, signed: bool, by_product: bool = False) -> None:
         """Append ``quantize``."""
 
     def dequantize(self, x: int, y: int, scale: float, zero_point: int, signed: bool) -> None:
@@ -63,7 +63,14 @@ def peak(kernels: str) -> float:
 # The host's steps: ``kernels`` is a variant, the best one when it is empty. Buffers need not be aligned.
 
 def quantize(
-    x: Buffer, y: Buffer, scale: float, zero_point: int, signed: bool, threads: int, kernels: str = ""
+    x: Buffer,
+    y: Buffer,
+    scale: float,
+    zero_point: int,
+    signed: bool,
+    threads: int,
+    kernels: str = "",
+    by_product: bool = False,
 ) -> None:
     """``arithmetic.quantize`` from float32 ``x`` to int8 (``signed``) or uint8 ``y`` of as many elements."""
 

@@ -11,7 +11,8 @@ from math import inf, isfinite, prod
 from typing import Any
 
 from furiosa.isa import instructions as lir
-from furiosa.isa.instructions import Activation, BinaryForm, Instruction, View
+from furiosa.isa.arithmetic import Scaling, fixed_sum
+from furiosa.isa.instructions import Activation, BinaryForm, Framework, Instruction, View
 
 WINDOW_LIMIT = 1 << 16
 """Largest kernel extent (dilated), stride and padding, in pixels."""
@@ -178,6 +179,9 @@ def _average_pool(inst: lir.AveragePool2d, sram_bytes: int) -> None:
     _equal("dilations", inst.dilations, "a mean", (1, 1))
     _counted(inst.counted, inst.x)
     _unary_types(inst)
+    if inst.framework is Framework.TFLITE:
+        _equal("type, scale and zero point of y", (inst.y_type, inst.y_scale, inst.y_zero), "a mean of TFLITE",
+               (inst.x_type, inst.x_scale, inst.x_zero))  # fmt: skip
 
 
 def _add_average_pool(inst: lir.AddAveragePool2d, sram_bytes: int) -> None:
@@ -223,6 +227,11 @@ def _binary(inst: lir.Add | lir.Sub | lir.Mul, sram_bytes: int) -> None:
     _clamp(inst)
     if inst.form is BinaryForm.SCALED and (isinstance(inst, lir.Sub) or not inst.a_type == inst.b_type == inst.y_type):
         raise Illegal("`form` is SCALED, which is for Add and Mul of operands of one type")
+    if inst.form is BinaryForm.LITE and not isinstance(inst, lir.Mul):
+        try:
+            fixed_sum(Scaling(inst.a_scale, 0), Scaling(inst.b_scale, 0), Scaling(inst.y_scale, 0))
+        except ValueError as error:
+            raise Illegal(f"`form` is LITE, but {error}, it must be in [2**-10, 2**8)") from None
 
 
 def _binary_types(inst: lir.Add | lir.Sub | lir.Mul | lir.AddAveragePool2d) -> None:

@@ -18,7 +18,7 @@ from furiosa.isa import instructions as lir
 from furiosa.isa.arithmetic import Scaling
 from furiosa.isa.enf import Program
 from furiosa.isa.errors import InternalError
-from furiosa.isa.instructions import Activation, BinaryForm, Instruction, View
+from furiosa.isa.instructions import Activation, Framework, Instruction, View
 from furiosa.isa.memory import Memory, Region, of_view
 
 Array = NDArray[Any]
@@ -175,7 +175,11 @@ def _counted(
 
 
 def _average_pool(machine: Interpreter, inst: lir.AveragePool2d) -> None:
-    x, pads = _counted(machine.view(inst.x, inst.x_type), inst.x_zero, inst)
+    lite = inst.framework is Framework.TFLITE
+    x, pads = _counted(machine.view(inst.x, inst.x_type), 0 if lite else inst.x_zero, inst)
+    if lite:
+        machine.put(inst.y, arithmetic.lite_average_pool(x, inst.kernel, inst.strides, pads))
+        return
     qx, qy = Scaling(inst.x_scale, inst.x_zero), Scaling(inst.y_scale, inst.y_zero)
     if inst.x_type is inst.y_type:
         machine.put(inst.y, arithmetic.average_pool(x, qx, qy, inst.kernel, strides=inst.strides, pads=pads))
@@ -209,17 +213,16 @@ def _global_average(machine: Interpreter, inst: lir.GlobalAveragePool) -> None:
 
 def _softmax(machine: Interpreter, inst: lir.Softmax) -> None:
     x, _ = _as_type(machine.view(inst.x, inst.x_type), inst.x_zero, inst.x_type, inst.y_type)
-    machine.put(inst.y, arithmetic.softmax(x, inst.x_scale, inst.y_scale, inst.y_zero))
+    softmax = arithmetic.lite_softmax if inst.framework is Framework.TFLITE else arithmetic.softmax
+    machine.put(inst.y, softmax(x, inst.x_scale, inst.y_scale, inst.y_zero))
 
 
 def _binary(machine: Interpreter, inst: lir.Add | lir.Sub | lir.Mul) -> None:
     a, b = machine.view(inst.a, inst.a_type), machine.view(inst.b, inst.b_type)
     qa, qb = Scaling(inst.a_scale, inst.a_zero), Scaling(inst.b_scale, inst.b_zero)
     qy = Scaling(inst.y_scale, inst.y_zero)
-    scaled = inst.form is BinaryForm.SCALED
-    kind = _KINDS[type(inst)]
-    y = arithmetic.binary(kind, scaled, a, b, qa, qb, qy, _type(inst.y_type), lo=inst.lo, hi=inst.hi)
-    machine.put(inst.y, y)
+    kind, to = _KINDS[type(inst)], _type(inst.y_type)
+    machine.put(inst.y, arithmetic.binary(kind, inst.form, a, b, qa, qb, qy, to, lo=inst.lo, hi=inst.hi))
 
 
 _KINDS: dict[type[Instruction], Literal["add", "sub", "mul"]] = {lir.Add: "add", lir.Sub: "sub", lir.Mul: "mul"}

@@ -23,14 +23,17 @@ class Boundary:
         self._native: ModuleType | None = None if choose() == REFERENCE else native()
         self._threads = env.THREADS.get()
 
-    def quantize(self, x: Array, scale: float, zero_point: int, dtype: DType) -> Array:
+    def quantize(self, x: Array, scale: float, zero_point: int, dtype: DType, by_product: bool = False) -> Array:
         """Float32 to one-byte integers, as ``arithmetic.quantize`` defines it."""
         if self._native is None:
             # Infinities and NaN are legal inputs, their results are defined: NumPy need not warn of them.
             with np.errstate(all="ignore"):
-                return arithmetic.quantize(x, scale, zero_point, dtype.numpy_name)
+                return arithmetic.quantize(x, scale, zero_point, dtype.numpy_name, by_product=by_product)
         y = np.empty(x.shape, dtype.numpy_name)
-        self._native.quantize(np.ascontiguousarray(x), y, scale, zero_point, dtype is DType.I8, self._threads)
+        signed = dtype is DType.I8
+        self._native.quantize(
+            np.ascontiguousarray(x), y, scale, zero_point, signed, self._threads, by_product=by_product
+        )
         return y
 
     def dequantize(self, x: Array, scale: float, zero_point: int) -> Array:

@@ -143,8 +143,8 @@ class Executable:
                 return [self._typed(name, result) for name, result in zip(outputs, results, strict=True)]
             case RunCpu(model, inputs, outputs):
                 return self._cpu_models[model].run({name: values[name] for name in inputs}, outputs)
-            case Quantize(x, y, scale, zero_point):
-                return [self._boundary.quantize(values[x], scale, zero_point, self._types[y].dtype)]
+            case Quantize(x, y, scale, zero_point, by_product):
+                return [self._boundary.quantize(values[x], scale, zero_point, self._types[y].dtype, by_product)]
             case Dequantize(x, _, scale, zero_point):
                 return [self._boundary.dequantize(values[x], scale, zero_point)]
             case Pad(x, y) | Slice(x, y):

@@ -147,7 +147,8 @@ class TensorDesc:
 
     @classmethod
     def of(cls, tensor: Tensor) -> TensorDesc:
-        return cls(tensor.name or None, tensor.shape, DataType(tensor.dtype), tensor.format)
+        name = tensor.name if tensor.named and tensor.name else None
+        return cls(name, tensor.shape, DataType(tensor.dtype), tensor.format)
 
     @property
     def ndim(self) -> int:

@@ -146,8 +146,8 @@ def _inference(
     for step in steps:
         native_steps += 1
         match step:
-            case Quantize(x, y, scale, zero_point):
-                inference.quantize(value[x], value[y], scale, zero_point, tensors[y].dtype is DType.I8)
+            case Quantize(x, y, scale, zero_point, by_product):
+                inference.quantize(value[x], value[y], scale, zero_point, tensors[y].dtype is DType.I8, by_product)
             case Dequantize(x, y, scale, zero_point):
                 inference.dequantize(value[x], value[y], scale, zero_point, tensors[x].dtype is DType.I8)
             case Lower(x, y, (n, c, h, w)) | Unlower(x, y, (n, c, h, w)):

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
-
-import onnx
-from onnx import TensorProto
+from typing import TYPE_CHECKING, Any
 
 from furiosa.compiler.graph import Attrs, Op, Quant
 from furiosa.isa.dtypes import DType
 
+if TYPE_CHECKING:  # importing onnx takes longer than compiling a small TFLite model, which does not need it
+    import onnx
+
 ELEMENT = {
-    DType.F32: TensorProto.FLOAT, DType.U8: TensorProto.UINT8, DType.I8: TensorProto.INT8,
-    DType.U16: TensorProto.UINT16, DType.I16: TensorProto.INT16, DType.I32: TensorProto.INT32,
-    DType.I64: TensorProto.INT64, DType.STR: TensorProto.STRING, DType.BOOL: TensorProto.BOOL,
-    DType.F16: TensorProto.FLOAT16, DType.F64: TensorProto.DOUBLE, DType.U32: TensorProto.UINT32,
-    DType.U64: TensorProto.UINT64, DType.BF16: TensorProto.BFLOAT16,
+    DType.F32: 1, DType.U8: 2, DType.I8: 3, DType.U16: 4, DType.I16: 5, DType.I32: 6, DType.I64: 7, DType.STR: 8,
+    DType.BOOL: 9, DType.F16: 10, DType.F64: 11, DType.U32: 12, DType.U64: 13, DType.BF16: 16,
 }  # fmt: skip
+"""The numbers of ``onnx.TensorProto.DataType``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Affine(Attrs):
-    """Of ``quantize`` and ``dequantize``: the parameters."""
+    """Of ``quantize`` and ``dequantize``: the parameters.
+
+    ``by_product``: a real number is multiplied by float32(1 / scale), as LiteRT does, not divided by the scale.
+    """
 
     quant: Quant
+    by_product: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class OnnxNode(Attrs):
     @cached_property
     def message(self) -> onnx.NodeProto:
         """The node itself."""
+        import onnx
+
         node = onnx.NodeProto()
         node.ParseFromString(self.proto)
         return node

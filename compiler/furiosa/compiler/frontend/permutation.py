@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import onnx
 
 from furiosa.compiler.frontend.node import OnnxNode, Permuted
 from furiosa.compiler.graph import Op, TensorType
@@ -42,6 +41,8 @@ def given_input(name: str, type_: TensorType, axes: Axes) -> Op:
 
 def in_order(given: Op, name: str, type_: TensorType, axes: Axes, opset: int) -> Op:
     """The model's tensor of type ``type_`` made of ``given``, whose axis i is axis ``axes[i]`` of it."""
+    import onnx
+
     inner = f"{name}:permuted"
     proto = onnx.helper.make_node("Transpose", [given.name], [inner], name=inner, perm=np.argsort(axes).tolist())
     return Op("onnx", (given,), OnnxNode.of(proto, inner, opset, 0), type_, inner, inner)

@@ -11,7 +11,7 @@ import numpy as np
 
 from furiosa.compiler.gir.boxes import Axis, Box, Four, Reads, all_of, same
 from furiosa.compiler.graph import Op, TensorType
-from furiosa.compiler.lowlevel import AddPool, Binary, Conv, Pad, Pool, Slice, Transpose
+from furiosa.compiler.lowlevel import AddPool, Binary, Conv, Pad, Pool, Slice, Softmax, Transpose
 from furiosa.isa import instructions as isa
 from furiosa.isa.instructions import Activation, CopyKind, Instruction, View
 
@@ -180,7 +180,7 @@ def _average_pool(tile: Tile) -> tuple[Instruction, ...]:
     attrs: Pool = tile.op.attrs
     return (isa.AveragePool2d(
         x=tile.x, y=tile.y, kernel=attrs.kernel, strides=attrs.strides, dilations=attrs.dilations, pads=_pads(tile),
-        counted=_counted(tile), **_scaled(tile.op),
+        counted=_counted(tile), framework=attrs.framework, **_scaled(tile.op),
     ),)  # fmt: skip
 
 
@@ -223,7 +223,10 @@ def _softmax_reads(op: Op) -> tuple[Reads, ...]:
 
 
 def _softmax(tile: Tile) -> tuple[Instruction, ...]:
-    return (isa.Softmax(x=tile.x, y=tile.y, **_scaled(tile.op)),)
+    attrs: Softmax = tile.op.attrs
+    fields = _scaled(tile.op)
+    fields["x_scale"] = float(np.float32(fields["x_scale"]) * np.float32(attrs.beta))
+    return (isa.Softmax(x=tile.x, y=tile.y, framework=attrs.framework, **fields),)
 
 
 def _broadcast_reads(op: Op) -> tuple[Reads, ...]:

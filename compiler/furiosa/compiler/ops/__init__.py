@@ -2,6 +2,7 @@
 
 from furiosa.compiler.graph import Op
 from furiosa.compiler.ops import (
+    axes_mean,
     blocks,
     conv,
     conv_transpose,
@@ -21,6 +22,7 @@ from furiosa.compiler.ops.table import OpDef
 OPS: dict[str, OpDef] = {
     row.name: row
     for room in (
+        axes_mean,
         conv,
         conv_transpose,
         elementwise,

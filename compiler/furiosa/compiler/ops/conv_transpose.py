@@ -25,6 +25,8 @@ from furiosa.compiler.ops.conv import (
 from furiosa.compiler.ops.layout import channel_scales, low, nhwc
 from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse, rule
 from furiosa.compiler.ops.windows import window
+from furiosa.isa.arithmetic import multiplier
+from furiosa.isa.instructions import Framework
 
 Two = tuple[int, int]
 PARITY = "ONNX Runtime runs the operator in float32: the result may differ by one step at a rounding tie"
@@ -34,7 +36,7 @@ PARITY = "ONNX Runtime runs the operator in float32: the result may differ by on
 class ConvTranspose(Attrs):
     """Of ``conv_transpose2d`` of (x, weights, bias); weights are const [K, C / group, kh, kw]; clamped to [lo, hi].
 
-    ``before``: rows and columns that are cut off in front of the result.
+    ``before``: rows and columns that are cut off in front of the result. ``framework`` says whose multipliers it has.
     """
 
     kernel_shape: Two
@@ -44,6 +46,7 @@ class ConvTranspose(Attrs):
     group: int
     lo: int
     hi: int
+    framework: Framework = Framework.ONNX
 
 
 @rule("less than the window", "cut with a Slice instead")
@@ -127,8 +130,10 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     across = _axis(attrs.strides[1], spans[1], attrs.before[1], w, columns)
     blocks = attrs.strides[0] * attrs.strides[1]
     packed = _phases(weights.value, attrs, (vertical.taps, across.taps))
-    scales = channel_scales(weights.type.quant, outputs).astype(np.float64)
-    factors = (scales * op.inputs[0].type.scale / op.type.scale).astype(np.float32)
+    scales = channel_scales(weights.type.quant, outputs)
+    factors = multiplier(op.inputs[0].type.scale, scales, op.type.scale)
+    if attrs.framework is Framework.ONNX:  # which computes in float32: the nearest multiplier comes closest
+        factors = (scales.astype(np.float64) * op.inputs[0].type.scale / op.type.scale).astype(np.float32)
     depthwise = attrs.group > 1 and weights.type.shape[1] == 1
     if depthwise:
         packed = np.ascontiguousarray(packed[..., 0].transpose(1, 2, 0))

@@ -21,12 +21,14 @@ class Binary(Attrs):
 
     ``scaled``: ONNX Runtime has an integer kernel for the operator in this place, and rounds as that does when all
     three tensors have one element type (see BinaryForm). ``factor`` is that of a Mean: of both operands.
+    ``lite``: the model is LiteRT's, and so is the rounding.
     """
 
     scaled: bool
     lo: int
     hi: int
     factor: float = 1.0
+    lite: bool = False
 
 
 _KIND = {"Add": "add", "Sum": "add", "Mean": "add", "Sub": "sub", "Mul": "mul"}
@@ -81,6 +83,8 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     a, b = (_operand(inputs[i], op, i) for i in (0, 1))
     one_type = len({op.type.dtype, a.type.dtype, b.type.dtype}) == 1
     form = BinaryForm.SCALED if op.attrs.scaled and one_type else BinaryForm.REAL
+    if op.attrs.lite:
+        form = BinaryForm.LITE
     return low(op.kind, (a, b), lowlevel.Binary(form, op.attrs.lo, op.attrs.hi, op.attrs.factor), nhwc(op.type.shape),
                op)  # fmt: skip
 

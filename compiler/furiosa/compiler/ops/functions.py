@@ -9,7 +9,7 @@ import numpy as np
 
 from furiosa.compiler.graph import Array, Attrs, Op, TensorType
 from furiosa.compiler.ops.layout import affine, table
-from furiosa.compiler.ops.table import Node, OpDef, Unit, refuse
+from furiosa.compiler.ops.table import Node, OpDef, Unit, from_no_node, refuse
 from furiosa.isa import arithmetic
 
 Function = tuple[str, tuple[tuple[str, float], ...]]
@@ -176,6 +176,11 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     return table(inputs[0], values, op)
 
 
+def lower_lookup(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """The tables as they are: ``lookup`` of (x, entries), uint8 [256] or [C, 256] indexed by the byte of x."""
+    return table(inputs[0], op.inputs[1].value, op)
+
+
 PARITY = (
     "bit-equal, but for Exp, Log, Erf, Pow, Elu, Selu, Celu, Softplus, Mish and the Gelus, which ONNX Runtime "
     "approximates: where its last bit differs from the exact value, the result may differ by one step at a rounding tie"
@@ -184,4 +189,5 @@ ROWS = (
     OpDef(
         "function", tuple(kind for kind in READERS if kind not in ("Add", "Sub", "Mul")), build, lower, parity=PARITY
     ),
+    OpDef("lookup", (), from_no_node, lower_lookup),
 )

@@ -15,6 +15,7 @@ from furiosa.compiler.ops.blocks import channels_innermost, to_space
 from furiosa.compiler.ops.layout import low, nhwc
 from furiosa.compiler.ops.pool import no_clamp
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, integer_range, refuse, rule
+from furiosa.isa.instructions import Framework
 
 Two = tuple[int, int]
 _CENTRED = ("half_pixel", "pytorch_half_pixel")
@@ -22,10 +23,14 @@ _CENTRED = ("half_pixel", "pytorch_half_pixel")
 
 @dataclass(frozen=True, slots=True)
 class Interpolate(Attrs):
-    """Of ``interpolate``: rows and columns grow by these factors; ``centred``: pixels are areas, not points."""
+    """Of ``interpolate``: rows and columns grow by these factors; ``centred``: pixels are areas, not points.
+
+    ``framework`` says whose rounding it has: LiteRT rounds half up, and changes no scale.
+    """
 
     factors: Two
     centred: bool
+    framework: Framework = Framework.ONNX
 
 
 def build(unit: Unit) -> Op:
@@ -66,8 +71,9 @@ def _denominator(factor: int, centred: bool) -> int:
 def resize_weights(op: Op) -> str | None:
     """the shares of a linear Resize, in units of the smallest, must fit into int8"""
     rows, columns = op.attrs.factors
-    most = prod(max(max(row) for row in shares(f, op.attrs.centred)) * _denominator(f, op.attrs.centred)
-                for f in (rows, columns))  # fmt: skip
+    doubled = 2 if op.attrs.framework is Framework.TFLITE else 1
+    most = doubled * prod(max(max(row) for row in shares(f, op.attrs.centred)) * _denominator(f, op.attrs.centred)
+                          for f in (rows, columns))  # fmt: skip
     return f"{most} for factors of {rows} and {columns}" if most > 127 else None
 
 
@@ -85,12 +91,14 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     source = op.inputs[0]
     x = _bordered(_bordered(inputs[0], 1, op, source), 2, op, source)
     blocks = prod(factors)
-    weights = np.tile(_weights(factors, centred), (c, 1, 1))
+    lite = op.attrs.framework is Framework.TFLITE
+    weights = np.tile(_weights(factors, centred), (c, 1, 1)) * np.int8(2 if lite else 1)
     packed = weights.transpose(1, 2, 0) if c > 1 else weights[..., None]
     unit = prod(_denominator(factor, centred) for factor in factors)
-    factor = np.float32(source.type.scale / op.type.scale / unit)
+    # An odd sum of doubled shares is never halfway between two integers: rounded to even, it is the half rounded up.
+    factor = np.float32(0.5 / unit) if lite else np.float32(source.type.scale / op.type.scale / unit)
     parameters = (const(f"{op.name}:weights", np.ascontiguousarray(packed), node=op.node),
-                  const(f"{op.name}:bias", np.zeros(c * blocks, np.int32), node=op.node),
+                  const(f"{op.name}:bias", np.full(c * blocks, int(lite), np.int32), node=op.node),
                   const(f"{op.name}:multipliers", np.full(c * blocks, factor, np.float32), node=op.node))  # fmt: skip
     conv = lowlevel.Conv((3, 3), (1, 1), (1, 1), (0, 0, 0, 0), c, *integer_range(op.type.dtype))
     y = low("depthwise_conv2d" if c > 1 else "conv2d", (x, *parameters), conv, (n, h, w, c * blocks), op, ":blocks")

@@ -7,10 +7,12 @@ from math import prod
 
 import numpy as np
 
+from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op, const
 from furiosa.compiler.ops.layout import affine, low, nhwc, reshape, spatial_axis, table, transpose
 from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, four_axes, refuse
 from furiosa.isa import arithmetic
+from furiosa.isa.instructions import Framework
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,15 @@ class ChannelAffine(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class Softmax(Attrs):
-    """Of ``softmax``: the axis over which the results add up to one; ``flattened``: together with all behind it."""
+    """Of ``softmax``: the axis over which the results add up to one; ``flattened``: together with all behind it.
+
+    ``framework`` says whose rounding it has; ``beta`` is the factor of the operand that LiteRT's operator has.
+    """
 
     axis: int
     flattened: bool
+    framework: Framework = Framework.ONNX
+    beta: float = 1.0
 
 
 def build_batch_norm(unit: Unit) -> Op:
@@ -77,17 +84,18 @@ def build_softmax(unit: Unit) -> Op:
 def lower_softmax(op: Op, inputs: tuple[Op, ...]) -> Op:
     """The axis is brought to where the channels are."""
     shape, axis = op.type.shape, op.attrs.axis
+    attrs = lowlevel.Softmax(op.attrs.framework, op.attrs.beta)
     if op.attrs.flattened:
         rows = (prod(shape[:axis]), prod(shape[axis:]))
         flat = reshape(inputs[0], shape, rows, op, ":rows")
-        return reshape(low("softmax", (flat,), Attrs(), nhwc(rows), op, ":softmax"), rows, shape, op, "")
+        return reshape(low("softmax", (flat,), attrs, nhwc(rows), op, ":softmax"), rows, shape, op, "")
     axis = spatial_axis(axis, len(shape))
     if axis == 3:
-        return low("softmax", inputs, Attrs(), nhwc(shape), op)
+        return low("softmax", inputs, attrs, nhwc(shape), op)
     swap = {0: (3, 1, 2, 0), 1: (0, 3, 2, 1), 2: (0, 1, 3, 2)}[axis]
     turned = transpose(inputs[0], swap, op, ":rows")
     n, h, w, c = turned.type.shape
-    return transpose(low("softmax", (turned,), Attrs(), (n, h, w, c), op, ":softmax"), swap, op, "")
+    return transpose(low("softmax", (turned,), attrs, (n, h, w, c), op, ":softmax"), swap, op, "")
 
 
 ROWS = (

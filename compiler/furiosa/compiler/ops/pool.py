@@ -10,6 +10,7 @@ from furiosa.compiler.graph import Attrs, Op
 from furiosa.compiler.ops.layout import conform, low, nhwc
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
 from furiosa.compiler.ops.windows import Window, padding_below_kernel, window, window_size
+from furiosa.isa.instructions import Framework
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Pool(Attrs):
     """Of the window pools: as in ONNX, pads (top, left, bottom, right) with what rounding up added.
 
     ``floor`` is set when the operand is the sum of two tensors, computed on the way: the sum is not below it.
+    ``framework`` says whose rounding a mean has.
     """
 
     kernel_shape: tuple[int, int]
@@ -25,6 +27,7 @@ class Pool(Attrs):
     pads: tuple[int, int, int, int]
     count_include_pad: bool = False
     floor: float | None = None
+    framework: Framework = Framework.ONNX
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def lower_average_pool(op: Op, inputs: tuple[Op, ...]) -> Op:
     if a.floor is not None:
         summed = lowlevel.AddPool(a.kernel_shape, a.strides, a.dilations, a.pads, a.count_include_pad, a.floor)
         return low("add_average_pool2d", inputs, summed, nhwc(op.type.shape), op)
-    attrs = lowlevel.Pool(a.kernel_shape, a.strides, a.dilations, a.pads, a.count_include_pad)
+    attrs = lowlevel.Pool(a.kernel_shape, a.strides, a.dilations, a.pads, a.count_include_pad, a.framework)
     return low("average_pool2d", inputs, attrs, nhwc(op.type.shape), op)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import onnx
 
 from furiosa.compiler.frontend.node import Affine, OnnxNode
 from furiosa.compiler.graph import Op, Quant, TensorType
@@ -126,6 +125,8 @@ def dequantized(x: Op, quant: Quant, name: str, node: str) -> Op:
 
 def quantized(op: Op, op_type: str, inputs: tuple[Op, ...], to: Quant) -> Op:
     """The node as the float operator ``op_type`` of ``inputs``, quantized to what the node gives."""
+    import onnx
+
     given: OnnxNode = op.maker.attrs
     proto = onnx.NodeProto()
     proto.CopyFrom(given.message)

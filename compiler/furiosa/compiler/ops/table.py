@@ -96,6 +96,11 @@ class Unit:
         return Op(kind, inputs, attrs, self.out, self.name, self.node.name, sources=source)
 
 
+def from_no_node(unit: Unit) -> Op:
+    """The ``build`` of a row that no ONNX node becomes: front ends write its op themselves."""
+    raise refuse("no_lowering", "no node becomes this operator", unit.node.op_type, "none", "replace the operator")
+
+
 @dataclass(frozen=True)
 class Rule:
     """What must hold for an op of a row: ``broken`` answers None, or the value that breaks it.

@@ -1,12 +1,14 @@
 """The normative arithmetic of the device on 8-bit data, in NumPy: every other implementation equals this one.
 
 Arrays are NHWC; storage is int8 or uint8 and keeps the model's dtype. The definitions are those of ONNX Runtime 1.32's
-x86-64 kernels (AVX2 and later) on quantized graphs, bit for bit.
+x86-64 kernels (AVX2 and later) on quantized graphs, bit for bit; those that begin with ``lite_`` are LiteRT's.
 """
 
-from furiosa.isa.arithmetic.elementwise import Scaling, add, binary, float_add, float_mul, float_sub, mul
+from furiosa.isa.arithmetic.binary import binary
+from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mul, float_sub, mul
 from furiosa.isa.arithmetic.float32 import fma
 from furiosa.isa.arithmetic.functions import batch_normalization
+from furiosa.isa.arithmetic.lite import fixed_sum, lite_average_pool, lite_binary, lite_softmax
 from furiosa.isa.arithmetic.pooling import (
     average_pool,
     float_average_pool,
@@ -33,6 +35,7 @@ __all__ = [
     "conv2d_accumulate",
     "dequantize",
     "exponentials",
+    "fixed_sum",
     "float_add",
     "float_average_pool",
     "float_mean",
@@ -40,6 +43,9 @@ __all__ = [
     "float_sub",
     "fma",
     "global_average_pool",
+    "lite_average_pool",
+    "lite_binary",
+    "lite_softmax",
     "lookup",
     "matmul",
     "matmul_accumulate",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -130,26 +130,6 @@ def float_mul(
 ) -> Quantized:
     """quantize(dequantize(a) * dequantize(b)) in float32: a Mul that was not fused."""
     return _float(np.multiply, a, b, qa, qb, qy, dtype, lo, hi)
-
-
-def binary(
-    kind: Literal["add", "sub", "mul"],
-    scaled: bool,
-    a: Quantized,
-    b: Quantized,
-    qa: Scaling,
-    qb: Scaling,
-    qy: Scaling,
-    dtype: DTypeLike,
-    *,
-    lo: int | None = None,
-    hi: int | None = None,
-) -> Quantized:
-    """``add`` or ``mul`` with a ``scaled`` formula, else the float32 formula of the kind."""
-    if scaled:
-        return {"add": add, "mul": mul}[kind](a, b, qa, qb, qy, lo=lo, hi=hi)
-    real = {"add": float_add, "sub": float_sub, "mul": float_mul}[kind]
-    return real(a, b, qa, qb, qy, dtype, lo=lo, hi=hi)
 
 
 def _float(

@@ -11,14 +11,23 @@ from furiosa.isa.arithmetic.float32 import Float32, Quantized, saturate
 
 
 def quantize(
-    x: ArrayLike, scale: float, zero_point: int, dtype: DTypeLike, lo: int | None = None, hi: int | None = None
+    x: ArrayLike,
+    scale: float,
+    zero_point: int,
+    dtype: DTypeLike,
+    lo: int | None = None,
+    hi: int | None = None,
+    by_product: bool = False,
 ) -> Quantized:
     """clamp(rint(x / scale) + zero_point): QuantizeLinear of ONNX Runtime, division and result in float32.
 
     rint rounds half to even; infinities saturate; NaN becomes the smallest storage value (what the x86 kernels give).
     A Relu or Clip in front of it is `lo` and `hi`, inclusive storage values: quantisation is monotone, so the clamp may
-    be applied after it.
+    be applied after it. ``by_product`` is QUANTIZE of LiteRT: x * float32(1 / scale) instead of the quotient.
     """
+    if by_product:
+        inverse = np.float32(1) / np.float32(scale)
+        return saturate(np.asarray(np.asarray(x, np.float32) * inverse), zero_point, dtype, lo, hi)
     scaled = np.asarray(np.divide(np.asarray(x, np.float32), np.float32(scale), dtype=np.float32))
     return saturate(scaled, zero_point, dtype, lo, hi)
 

@@ -1,0 +1,191 @@
+"""Convolutions and products with constant weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from furiosa.compiler.frontend.tflite.site import Site
+from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
+from furiosa.compiler.ops.conv import Conv, MatMul
+from furiosa.compiler.ops.conv_transpose import ConvTranspose
+from furiosa.compiler.ops.resize import Resize
+from furiosa.compiler.ops.table import refuse
+from furiosa.isa.dtypes import DType
+from furiosa.isa.instructions import Framework
+
+Two = tuple[int, int]
+_SAME = 0
+_MOST_CENTRED = 254
+
+
+def conv_2d(site: Site) -> None:
+    """CONV_2D, also in groups; weights are [O, kh, kw, I]."""
+    weights, quant = _weights(site, 1, 4)
+    _convolution(site, weights.transpose(0, 3, 1, 2), quant, site.operand(0).type.shape[1])
+
+
+def depthwise_conv_2d(site: Site) -> None:
+    """DEPTHWISE_CONV_2D; weights are [1, kh, kw, O], each input channel has O / C outputs."""
+    weights, quant = _weights(site, 1, 4)
+    if weights.shape[0] != 1:
+        raise site.fault(f"its weights have shape {weights.shape}")
+    axis = None if quant.axis is None else 0
+    _convolution(site, weights.transpose(3, 0, 1, 2), replace(quant, axis=axis), site.operand(0).type.shape[1])
+
+
+def _convolution(site: Site, weights: Array, quant: Quant, channels: int) -> None:
+    x, to = site.x(), site.npu_result()
+    outputs, inputs, *_ = weights.shape
+    if len(x.type.shape) != 4 or not inputs or channels % inputs or outputs % max(1, channels // inputs):
+        raise site.fault(f"{channels} channels and weights of shape {weights.shape}")
+    kernel = (weights.shape[2], weights.shape[3])
+    strides, dilations = pair(site, "stride"), pair(site, "dilation")
+    pads, size = padding(site, x.type.shape[2:], kernel, strides, dilations)
+    bias = _bias(site, 2, outputs)
+    if weights.dtype == np.int16:
+        x, weights, kernel, strides, pads = _twice(site, x, weights, strides, dilations, pads)
+    attrs = Conv(kernel, strides, dilations, pads, channels // inputs, *site.clamp(), in_float32=False)
+    w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
+    site.give(site.op("conv2d", (x, w, bias), attrs, replace(to, shape=(x.type.shape[0], outputs, *size))))
+
+
+def fully_connected(site: Site) -> None:
+    """FULLY_CONNECTED; weights are [O, I], the operand is seen as rows of I elements."""
+    weights, quant = _weights(site, 1, 2)
+    x, to = site.x(0, images=False), site.npu_result()
+    outputs, inputs = weights.shape
+    if not inputs or not x.type.size or x.type.size % inputs or site.options.get("weights_format"):
+        raise site.fault(f"an operand of shape {x.type.shape} and weights of shape {weights.shape}")
+    rows = (x.type.size // inputs, inputs)
+    if x.type.shape != rows:
+        x = site.op("reshape", (x,), Attrs(), replace(x.type, shape=rows), ":rows")
+    bias = _bias(site, 2, outputs)
+    if weights.dtype == np.int16:
+        x = _repeated(site, x, (1, 2))
+        weights = _interleaved(weights, 1)
+    w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
+    lo, hi = site.clamp()
+    shape = (rows[0], outputs)
+    if prod(to.shape) != prod(shape):
+        raise site.fault(f"a result of shape {to.shape}")
+    product = site.op("matmul", (x, w, bias), MatMul(lo, hi, False), replace(to, shape=shape),
+                      "" if to.shape == shape else ":product")  # fmt: skip
+    if to.shape != shape:
+        product = site.op("reshape", (product,), Attrs(), to)
+    site.give(product, images=False)
+
+
+def transpose_conv(site: Site) -> None:
+    """TRANSPOSE_CONV of (shape, weights [O, kh, kw, I], x, bias)."""
+    weights, quant = _weights(site, 1, 4)
+    x, to = site.x(2), site.npu_result()
+    weights = weights.transpose(0, 3, 1, 2)
+    outputs, inputs, *kernel = weights.shape
+    if len(x.type.shape) != 4 or len(to.shape) != 4 or x.type.shape[1] != inputs or to.shape[3] != outputs:
+        raise site.fault(f"an operand of shape {x.type.shape} and weights of shape {weights.shape}")
+    strides, bias = pair(site, "stride"), _bias(site, 3, outputs)
+    whole = [(n - 1) * s + k for n, s, k in zip(x.type.shape[2:], strides, kernel)]
+    cut = [max(0, size - out) // 2 if site.options["padding"] == _SAME else 0
+           for size, out in zip(whole, to.shape[1:3])]  # fmt: skip
+    if any(not size - k < out <= size + s for size, k, s, out in zip(whole, kernel, strides, to.shape[1:3])):
+        raise site.fault(f"a result of shape {to.shape} from an image of {x.type.shape[2:]}")
+    if weights.dtype == np.int16:
+        x, weights = _repeated(site, x, (1, 2, 1, 1)), _interleaved(weights, 1)
+    w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
+    attrs = ConvTranspose((kernel[0], kernel[1]), strides, (1, 1), (cut[0], cut[1]), 1, *site.clamp(), Framework.TFLITE)
+    shape = (x.type.shape[0], outputs, *to.shape[1:3])
+    site.give(site.op("conv_transpose2d", (x, w, bias), attrs, replace(to, shape=shape)))
+
+
+def _weights(site: Site, index: int, rank: int) -> tuple[Array, Quant]:
+    """The weights less their zero point: int8 where they fit, else int16; and their scales, all zero points 0."""
+    value, tensor = site.array(index), site.tensor(index)
+    quant = None if tensor is None else tensor.quant
+    if value.dtype.name not in ("int8", "uint8") or quant is None:
+        raise refuse("weights_not_quantized", "the weights must be int8 or uint8", value.dtype.name, "int8",
+                     "quantize the weights")  # fmt: skip
+    if value.ndim != rank or not value.size:
+        raise site.fault(f"its weights have shape {value.shape}")
+    if value.dtype == np.int8 and not any(quant.zero_point):
+        return value, quant
+    shape = [1] * rank
+    if quant.axis is not None:
+        shape[quant.axis] = -1
+    centred = value.astype(np.int32) - np.reshape(quant.zero_point, shape)
+    symmetric = replace(quant, zero_point=(0,) * len(quant.scale))
+    if centred.min() >= -128 and centred.max() <= 127:
+        return centred.astype(np.int8), symmetric
+    if centred.min() < -_MOST_CENTRED or centred.max() > _MOST_CENTRED:
+        raise refuse("weight_range", "weights must be less than 255 from their zero point",
+                     f"{np.abs(centred).max()}", _MOST_CENTRED, "quantize the weights as int8")  # fmt: skip
+    return centred.astype(np.int16), symmetric
+
+
+def _bias(site: Site, index: int, channels: int) -> Op:
+    """The bias, int32 at the scale of the products; zeros when it is left out."""
+    name = f"{site.name()}:bias"
+    if site.tensor(index) is None:
+        return Op("const", (), Attrs(), TensorType((channels,), DType.I32), name, data=np.zeros(channels, np.int32))
+    value = site.array(index)
+    if value.dtype != np.int32 or value.size != channels:
+        raise refuse("bias", "the bias must be int32 with one value for each output channel",
+                     f"{value.dtype.name} {value.shape}", f"int32 ({channels},)",
+                     "quantize the model again")  # fmt: skip
+    return Op("const", (), Attrs(), TensorType((channels,), DType.I32), name, data=value.reshape(-1))
+
+
+def _twice(
+    site: Site, x: Op, weights: Array, strides: Two, dilations: Two, pads: tuple[int, int, int, int]
+) -> tuple[Op, Array, Two, Two, tuple[int, int, int, int]]:
+    """Weights of nine bits as the sum of two of eight: every row of ``x`` comes twice, or every channel.
+
+    Gives the operand, the weights, and the kernel, strides and pads that go with them.
+    """
+    kernel = (weights.shape[2], weights.shape[3])
+    if dilations[0] > 1:
+        return _repeated(site, x, (1, 2, 1, 1)), _interleaved(weights, 1), kernel, strides, pads
+    top, left, bottom, right = pads
+    return (_repeated(site, x, (1, 1, 2, 1)), _interleaved(weights, 2), (2 * kernel[0], kernel[1]),
+            (2 * strides[0], strides[1]), (2 * top, left, 2 * bottom, right))  # fmt: skip
+
+
+def _interleaved(weights: Array, axis: int) -> Array:
+    """int16 as int8 of which two neighbours along an axis, twice as long, have the sum."""
+    half = weights >> 1
+    both = np.stack((half, weights - half), axis=axis + 1).astype(np.int8)
+    return both.reshape(*weights.shape[:axis], 2 * weights.shape[axis], *weights.shape[axis + 1 :])
+
+
+def _repeated(site: Site, x: Op, repeats: tuple[int, ...]) -> Op:
+    rank = len(repeats)
+    shape = tuple(size * count for size, count in zip(x.type.shape, repeats))
+    return site.op("resize", (x,), Resize((0,) * rank, (1,) * rank, repeats), replace(x.type, shape=shape), ":twice")
+
+
+def pair(site: Site, name: str) -> Two:
+    """An option for rows and columns, at least 1 each."""
+    suffix = "_factor" if name == "dilation" else ""
+    found = tuple(site.options[f"{name}_{side}{suffix}"] for side in ("h", "w"))
+    if min(found) < 1:
+        raise site.fault(f"its {name}s are {found}")
+    return found[0], found[1]
+
+
+def padding(
+    site: Site, size: tuple[int, ...], kernel: Two, strides: Two, dilations: Two
+) -> tuple[tuple[int, int, int, int], Two]:
+    """Pads (top, left, bottom, right) of an image of ``size``, and the size of the result."""
+    spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel)]
+    if site.options["padding"] == _SAME:
+        results = [-(-n // s) for n, s in zip(size, strides)]
+        total = [max(0, (r - 1) * s + span - n) for r, s, span, n in zip(results, strides, spans, size)]
+    else:
+        results = [(n - span) // s + 1 for n, span, s in zip(size, spans, strides)]
+        total = [0, 0]
+    if min(results) < 1:
+        raise site.fault(f"windows of {spans} do not fit into an image of {size}")
+    top, left = total[0] // 2, total[1] // 2
+    return (top, left, total[0] - top, total[1] - left), (results[0], results[1])

@@ -1,0 +1,261 @@
+"""TFLite models: every operator against LiteRT, the interface that users see, and files that are damaged."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert")
+
+from ai_edge_litert import schema_py_generated as schema
+from tests.compiler import tflite_cases, tflite_cpu_cases
+from tests.compiler.tflite_peer import LiteRT
+
+from furiosa.compiler import compile_model
+from furiosa.compiler.frontend.tflite.importer import NPU
+from furiosa.compiler.frontend.tflite.schema import ACTIVATIONS, OPERATORS, OPTION_TYPES, OPTIONS, TYPES
+from furiosa.isa.errors import ModelError, OptionError, UnsupportedError
+from furiosa.runtime.sync import create_runner
+from tflite_writer import Writer
+
+_EXACT = [(name, dtype) for name in tflite_cases.CASES for dtype in ("int8", "uint8")]
+
+
+@pytest.mark.parametrize(("name", "dtype"), _EXACT)
+def test_operators_give_the_bits_of_litert(name: str, dtype: str) -> None:
+    for seed in range(2):
+        data = tflite_cases.model(name, dtype, seed)
+        report, results = _run(data, np.random.default_rng(seed + 100))
+        for got, want in results:
+            np.testing.assert_array_equal(got, want)
+        assert report["cpu_clusters"] == 0
+
+
+@pytest.mark.parametrize("name", tflite_cpu_cases.CASES)
+def test_operators_of_the_cpu_give_what_litert_gives(name: str) -> None:
+    data = tflite_cpu_cases.model(name)
+    report, results = _run(data, np.random.default_rng(5))
+    for got, want in results:
+        if want.dtype.kind == "f":
+            near = tflite_cpu_cases.COARSE.get(name, 2e-5)
+            np.testing.assert_allclose(got, want, rtol=2e-5, atol=near)
+        elif want.dtype.itemsize == 1 and want.dtype.kind in "iu":
+            assert np.abs(got.astype(int) - want.astype(int)).max() <= 1
+        else:
+            np.testing.assert_array_equal(got, want)
+    rows = [row for row in report["placement"] if row["device"] == "cpu" and row["reason_code"] != "boundary_layout"]
+    assert rows and all(row["reason"] for row in rows)
+
+
+def _run(data: bytes, rng: np.random.Generator) -> tuple[dict[str, Any], list[tuple[Any, Any]]]:
+    """The compiler's report, and pairs of our result and LiteRT's for two random inputs."""
+    compiled = compile_model(data, cache_enabled=False)
+    peer, pairs = LiteRT(data), []
+    with create_runner(compiled.enf) as runner:
+        for _ in range(2):
+            inputs = peer.random(rng)
+            for got, want in zip(runner.run(inputs), peer.run(inputs), strict=True):
+                assert (got.shape, got.dtype) == (want.shape, want.dtype)
+                pairs.append((got, want))
+    return compiled.report, pairs
+
+
+def _network() -> bytes:
+    """Two convolutions, a sum, a pool, a product and a Softmax."""
+    w, rng = Writer(), np.random.default_rng(3)
+    x = w.input((1, 12, 12, 3), "uint8", 1 / 128, 128)
+    last, channels, s = x, 3, 1 / 128
+    shortcuts = []
+    for outputs in (16, 16):
+        data = rng.integers(0, 256, (outputs, 3, 3, channels)).astype(np.uint8)
+        bias = rng.integers(-900, 900, outputs).astype(np.int32)
+        weights = (w.tensor(data.shape, "uint8", 0.004, 121, data=data),
+                   w.tensor((outputs,), "int32", s * 0.004, 0, data=bias))  # fmt: skip
+        y = w.tensor((1, 12, 12, outputs), "uint8", 0.03, 11)
+        w.op("CONV_2D", (last, *weights), [y], padding=0, strideW=1, strideH=1, fusedActivationFunction=3)
+        shortcuts.append(y)
+        last, channels, s = y, outputs, 0.03
+    total = w.tensor((1, 12, 12, 16), "uint8", 0.05, 3)
+    w.op("ADD", shortcuts, [total], fusedActivationFunction=1)
+    pooled, flat = w.tensor((1, 1, 1, 16), "uint8", 0.05, 3), w.tensor((1, 16), "uint8", 0.05, 3)
+    w.op("AVERAGE_POOL_2D", [total], [pooled], filterWidth=12, filterHeight=12, strideW=1, strideH=1, padding=1)
+    w.op("RESHAPE", [pooled, w.ints(1, 16)], [flat])
+    logits, data = w.tensor((1, 10), "uint8", 0.1, 99), rng.integers(0, 256, (10, 16)).astype(np.uint8)
+    w.op("FULLY_CONNECTED", [flat, w.tensor((10, 16), "uint8", 0.02, 131, data=data), -1], [logits])
+    w.outputs = [w.tensor((1, 10), "uint8", 1 / 256, 0)]
+    w.op("SOFTMAX", [logits], w.outputs, beta=1.0)
+    return w.bytes()
+
+
+def test_a_network_runs_wholly_on_the_npu_with_the_bits_of_litert() -> None:
+    data = _network()
+    report, results = _run(data, np.random.default_rng(0))
+    for got, want in results:
+        np.testing.assert_array_equal(got, want)
+    assert (report["npu_clusters"], report["cpu_clusters"]) == (1, 0)
+
+
+def test_users_see_no_names_and_images_channels_last(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"  # the content counts
+    path.write_bytes(_network())
+    with create_runner(path) as runner:
+        assert runner.model.summary() == (
+            "Inputs:\n{0: TensorDesc(shape=(1, 12, 12, 3), dtype=UINT8, format=NHWC, size=432, len=432)}\n"
+            "Outputs:\n{0: TensorDesc(shape=(1, 10), dtype=UINT8, format=??, size=10, len=10)}"
+        )
+
+
+def test_the_batch_size_multiplies_every_first_axis() -> None:
+    data, rng = _network(), np.random.default_rng(1)
+    peer = LiteRT(data)
+    inputs = [peer.random(rng)[0] for _ in range(3)]
+    compiled = compile_model(data, batch_size=3, cache_enabled=False)
+    with create_runner(compiled.enf) as runner:
+        got = runner.run([np.concatenate(inputs)])
+    want = np.concatenate([peer.run([x])[0] for x in inputs])
+    np.testing.assert_array_equal(got[0], want)
+
+
+def test_permute_input_takes_images_channels_first() -> None:
+    data = _network()
+    peer = LiteRT(data)
+    (x,) = peer.random(np.random.default_rng(2))
+    compiled = compile_model(data, config={"permute_input": [[0, 3, 1, 2]]}, cache_enabled=False)
+    with create_runner(compiled.enf) as runner:
+        assert runner.model.input(0).shape == (1, 3, 12, 12)
+        got = runner.run([np.ascontiguousarray(x.transpose(0, 3, 1, 2))])
+    np.testing.assert_array_equal(got[0], peer.run([x])[0])
+    with pytest.raises(OptionError, match="permute_input"):
+        compile_model(data, config={"permute_input": [[0, 1]]}, cache_enabled=False)
+
+
+def test_real_numbers_at_the_borders_are_quantized_as_litert_does() -> None:
+    data = tflite_cases.model("QUANTIZE and DEQUANTIZE", "int8", 0)
+    peer, rng = LiteRT(data), np.random.default_rng(6)
+    scale = np.float32(peer.scales()[0])
+    ties = ((rng.integers(-128, 128, (1, 8, 8, 3)) + 0.5) * scale).astype(np.float32)
+    x = np.nextafter(ties, rng.choice([-9.0, 9.0], ties.shape).astype(np.float32))
+    with create_runner(compile_model(data, cache_enabled=False).enf) as runner:
+        got = runner.run([x])
+    np.testing.assert_array_equal(got[0], peer.run([x])[0])
+
+
+def test_every_layer_is_text_that_is_a_source_again() -> None:
+    data, want = _network(), compile_model(_network(), cache_enabled=False).enf
+    for layer in ("dfg", "ldfg", "cdfg", "gir", "lir"):
+        text = compile_model(data, target_ir=layer, cache_enabled=False).data
+        assert compile_model(text, cache_enabled=False).enf == want
+
+
+def test_progress_names_the_source() -> None:
+    shown: list[str] = []
+    compile_model(_network(), progress=shown.append, cache_enabled=False)
+    assert shown[0] == "[1/6] 🔍   Compiling from tflite to dfg\n"
+
+
+def test_a_model_for_the_npu_needs_no_onnx(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(_network())
+    code = ("import sys; from furiosa.compiler import compile_model;"
+            "compile_model('model.tflite', cache_enabled=False);"
+            "print([m for m in ('onnx', 'onnxruntime', 'pandas', 'flatbuffers') if m in sys.modules])")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_custom_and_stateful_operators_are_refused_by_name() -> None:
+    w = Writer()
+    x = w.input((1, 4), "float32")
+    w.outputs = [w.tensor((1, 4), "float32")]
+    w.op("CUSTOM", [x], w.outputs, custom="MyOperator")
+    with pytest.raises(UnsupportedError, match="custom operator `MyOperator`"):
+        compile_model(w.bytes(), cache_enabled=False)
+    w = Writer()
+    x = w.input((1, 4), "float32")
+    w.outputs = [w.tensor((1, 4), "float32")]
+    w.op("RNN", [x], w.outputs)
+    with pytest.raises(UnsupportedError, match="operator `RNN`"):
+        compile_model(w.bytes(), cache_enabled=False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_end_in_an_error_of_the_model(seed: int) -> None:
+    rng = random.Random(seed)
+    names = list(tflite_cases.CASES)
+    for _ in range(40):
+        data = bytearray(tflite_cases.model(rng.choice(names), rng.choice(("int8", "uint8")), 0))
+        _damage(data, rng)
+        with suppress(ModelError, UnsupportedError):  # any other class fails the test
+            compile_model(bytes(data), cache_enabled=False)
+
+
+def _damage(data: bytearray, rng: random.Random) -> None:
+    kind, at = rng.randrange(4), rng.randrange(8, len(data) - 4)
+    if kind == 0:
+        del data[at:]
+    elif kind == 1:
+        data[at] ^= 1 << rng.randrange(8)
+    elif kind == 2:
+        numbers = (0, len(data), 2**31 - 1, 2**31, 2**32 - 1, rng.randrange(64), rng.randrange(2**32))
+        data[at // 4 * 4 : at // 4 * 4 + 4] = rng.choice(numbers).to_bytes(4, "little")
+    else:
+        for _ in range(20):
+            data[rng.randrange(8, len(data))] = rng.randrange(256)
+
+
+def test_truncations_and_shared_vectors_are_refused() -> None:
+    data = _network()
+    for size in range(8, len(data), 97):
+        with pytest.raises(ModelError):
+            compile_model(data[:size], cache_enabled=False)
+
+
+def _numbers(cls: type) -> dict[int, str]:
+    return {number: name for name, number in vars(cls).items() if isinstance(number, int)}
+
+
+def test_the_schema_is_that_of_litert() -> None:
+    codes = _numbers(schema.BuiltinOperator)
+    assert tuple(codes[number] for number in range(len(OPERATORS))) == OPERATORS
+    names = {"STRING": "str"}
+    types = {number: names.get(name, name.lower()) for number, name in _numbers(schema.TensorType).items()}
+    assert {number: types[number] for number in TYPES} == TYPES
+    assert tuple(_numbers(schema.ActivationFunctionType)[number] for number in range(len(ACTIVATIONS))) == ACTIVATIONS
+    for name, number in OPTION_TYPES.items():
+        assert number == getattr(schema.BuiltinOptions, name)
+
+
+@pytest.mark.parametrize("code", OPTIONS)
+def test_options_are_read_from_where_the_schema_has_them(code: str) -> None:
+    """Fields with values of their own are written by the schema's classes and read back."""
+    from furiosa.compiler.frontend.tflite.model import read
+
+    kind, fields = OPTIONS[code]
+    w = Writer()
+    x = w.input((1, 1), "float32")
+    w.outputs = [w.tensor((1, 1), "float32")]
+    w.op(code, [x], w.outputs)
+    table = getattr(schema, f"{kind}T")()
+    values: dict[str, Any] = {}
+    for number, (name, form, _) in enumerate(fields):
+        if name in ("new_height", "new_width"):  # fields of the past, which are written no more
+            continue
+        values[name] = {"v": (3, 1), "f": 0.5, "?": 1}.get(form, number + 1)
+        given = list(values[name]) if form == "v" else bool(values[name]) if form == "?" else values[name]
+        camel = "".join(part.capitalize() for part in name.split("_"))
+        setattr(table, camel[0].lower() + camel[1:], given)
+    w.set_options(table, getattr(schema.BuiltinOptions, kind))
+    found = read(w.bytes(), "here").operators[0].options
+    assert {name: found[name] for name in values} == values
+
+
+def test_the_documentation_lists_what_the_npu_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "compile.md").read_text(encoding="utf-8")
+    listed = page.split("<!-- tflite-npu -->")[1].split("<!-- end -->")[0].replace(",", " ").split()
+    assert listed == sorted(set(NPU) - {"DEQUANTIZE"})

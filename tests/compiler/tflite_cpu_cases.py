@@ -1,0 +1,174 @@
+"""Small TFLite models of operators that the NPU does not run: on real numbers, on integers, hybrid, with 16 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tflite_writer import Writer
+
+Case = Callable[[Writer, np.random.Generator], None]
+_IMAGE = (1, 6, 5, 4)
+_IMAGE_OPTIONS = {"strideW": 1, "strideH": 1, "padding": 0}
+
+
+def one(w: Writer, rng: np.random.Generator, name: str, dtype: str = "float32", **options: Any) -> None:
+    x = w.input(_IMAGE, dtype)
+    w.outputs = [w.tensor(_IMAGE, dtype)]
+    w.op(name, [x], w.outputs, **options)
+
+
+def positive(w: Writer, rng: np.random.Generator, name: str) -> None:
+    """Of a square, which is not negative."""
+    x = w.input(_IMAGE, "float32")
+    square, y = w.tensor(_IMAGE, "float32"), w.tensor(_IMAGE, "float32")
+    w.op("SQUARE", [x], [square])
+    w.op(name, [square], [y])
+    w.outputs = [y]
+
+
+def two(
+    w: Writer, rng: np.random.Generator, name: str, dtype: str = "float32", result: str = "", other: Any = _IMAGE,
+    **options: Any,
+) -> None:  # fmt: skip
+    inputs = [w.input(_IMAGE, dtype), w.input(other, dtype)]
+    w.outputs = [w.tensor(_IMAGE, result or dtype)]
+    w.op(name, inputs, w.outputs, **options)
+
+
+def conv(w: Writer, rng: np.random.Generator, hybrid: bool = False, depthwise: bool = False) -> None:
+    x = w.input(_IMAGE, "float32")
+    shape, axis = ((1, 3, 3, 8), 3) if depthwise else ((8, 3, 3, 4), 0)
+    if hybrid:
+        weights = w.tensor(shape, "int8", 0.01, 0, 0, rng.integers(-127, 128, shape).astype(np.int8))
+    else:
+        weights = w.tensor(shape, "float32", data=rng.normal(size=shape).astype(np.float32))
+    bias = w.tensor((shape[axis],), "float32", data=rng.normal(size=8).astype(np.float32))
+    w.outputs = [w.tensor((1, 6, 5, 8), "float32")]
+    extra = {"depthMultiplier": 2} if depthwise else {}
+    w.op("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", [x, weights, bias], w.outputs, fusedActivationFunction=3,
+         **_IMAGE_OPTIONS, **extra)  # fmt: skip
+
+
+def transpose_conv(w: Writer, rng: np.random.Generator) -> None:
+    x = w.input(_IMAGE, "float32")
+    weights = w.tensor((3, 3, 3, 4), "float32", data=rng.normal(size=(3, 3, 3, 4)).astype(np.float32))
+    w.outputs = [w.tensor((1, 12, 10, 3), "float32")]
+    w.op("TRANSPOSE_CONV", [w.ints(1, 12, 10, 3), weights, x], w.outputs, strideW=2, strideH=2, padding=0)
+
+
+def fully_connected(w: Writer, rng: np.random.Generator) -> None:
+    x = w.input((3, 12), "float32")
+    weights = w.tensor((7, 12), "float32", data=rng.normal(size=(7, 12)).astype(np.float32))
+    w.outputs = [w.tensor((3, 7), "float32")]
+    w.op("FULLY_CONNECTED", [x, weights, -1], w.outputs, fusedActivationFunction=1)
+
+
+def pool(w: Writer, rng: np.random.Generator, name: str) -> None:
+    x = w.input(_IMAGE, "float32")
+    w.outputs = [w.tensor((1, 3, 3, 4), "float32")]
+    w.op(name, [x], w.outputs, filterWidth=3, filterHeight=3, strideW=2, strideH=2, padding=0)
+
+
+def moved(
+    w: Writer, rng: np.random.Generator, name: str, to: tuple[int, ...], operands: tuple[tuple[int, ...], ...] = (),
+    dtype: str = "float32", shape: tuple[int, ...] = _IMAGE, **options: Any,
+) -> None:  # fmt: skip
+    x = w.input(shape, dtype)
+    w.outputs = [w.tensor(to, dtype)]
+    w.op(name, [x, *(w.ints(*values) for values in operands)], w.outputs, **options)
+
+
+def gather(w: Writer, rng: np.random.Generator) -> None:
+    x = w.input((5, 4, 3), "int8", 0.1, 3)
+    w.outputs = [w.tensor((5, 2, 3), "int8", 0.1, 3)]
+    w.op("GATHER", [x, w.ints(3, 1)], w.outputs, axis=1)
+
+
+def arg_max(w: Writer, rng: np.random.Generator) -> None:
+    x = w.input(_IMAGE, "int8", 0.1, 3)
+    w.outputs = [w.tensor((1, 6, 5), "int32")]
+    w.op("ARG_MAX", [x, w.tensor((), "int32", data=np.int32(3))], w.outputs, outputType=2)
+
+
+def cast(w: Writer, rng: np.random.Generator) -> None:
+    x = w.input(_IMAGE, "int32")
+    w.outputs = [w.tensor(_IMAGE, "float32")]
+    w.op("CAST", [x], w.outputs, inDataType=2, outDataType=0)
+
+
+def between(w: Writer, rng: np.random.Generator) -> None:
+    """A quantized operator that only the CPU has, among the NPU's."""
+    x = w.input(_IMAGE, "int8", 0.05, 3)
+    a, b, c = (w.tensor(_IMAGE, "int8", 0.05, 3) for _ in range(3))
+    w.op("MAX_POOL_2D", [x], [a], filterWidth=2, filterHeight=2, **_IMAGE_OPTIONS)
+    w.op("MAXIMUM", [a, x], [b])
+    w.op("MAX_POOL_2D", [b], [c], filterWidth=2, filterHeight=2, **_IMAGE_OPTIONS)
+    w.outputs = [c]
+
+
+def sixteen_bits(w: Writer, rng: np.random.Generator) -> None:
+    x = w.input(_IMAGE, "int16", 0.001)
+    y = w.input(_IMAGE, "int16", 0.002)
+    total = w.tensor(_IMAGE, "int16", 0.004)
+    w.outputs = [w.tensor(_IMAGE, "float32")]
+    w.op("ADD", [x, y], [total], potScaleInt16=False)
+    w.op("DEQUANTIZE", [total], w.outputs)
+
+
+_p = partial
+_ONE = ("ABS", "CEIL", "COS", "ELU", "EXP", "FLOOR", "HARD_SWISH", "LOGISTIC", "NEG", "RELU", "RELU6", "RELU_N1_TO_1",
+        "ROUND", "SIN", "SQUARE", "TANH")  # fmt: skip
+_TWO = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
+_COMPARED = ("EQUAL", "NOT_EQUAL", "LESS", "GREATER_EQUAL")
+CASES: dict[str, Case] = {
+    **{name: _p(one, name=name) for name in _ONE},
+    **{name: _p(two, name=name) for name in _TWO},
+    **{name: _p(two, name=name, dtype="int32", result="bool") for name in _COMPARED},
+    **{name: _p(positive, name=name) for name in ("SQRT", "RSQRT")},
+    "LEAKY_RELU": _p(one, name="LEAKY_RELU", alpha=0.1),
+    "SOFTMAX": _p(one, name="SOFTMAX", beta=1.0),
+    "LOG_SOFTMAX": _p(one, name="LOG_SOFTMAX"),
+    "ADD of a row": _p(two, name="ADD", other=(4,), fusedActivationFunction=1),
+    "FLOOR_MOD": _p(two, name="FLOOR_MOD"),
+    "CONV_2D": conv,
+    "CONV_2D hybrid": _p(conv, hybrid=True),
+    "DEPTHWISE_CONV_2D": _p(conv, depthwise=True),
+    "TRANSPOSE_CONV": transpose_conv,
+    "FULLY_CONNECTED": fully_connected,
+    "AVERAGE_POOL_2D": _p(pool, name="AVERAGE_POOL_2D"),
+    "MAX_POOL_2D": _p(pool, name="MAX_POOL_2D"),
+    "RESHAPE": _p(moved, name="RESHAPE", to=(6, 20), operands=((6, 20),)),
+    "TRANSPOSE": _p(moved, name="TRANSPOSE", to=(5, 4, 1, 6), operands=((2, 3, 0, 1),)),
+    "REDUCE_MAX": _p(moved, name="REDUCE_MAX", to=(1, 5, 4), operands=((1,),)),
+    "MEAN": _p(moved, name="MEAN", to=(1, 1, 1, 4), operands=((1, 2),), keepDims=True),
+    "SUM": _p(moved, name="SUM", to=(1, 5, 4), operands=((1,),)),
+    "TILE": _p(moved, name="TILE", to=(1, 12, 5, 8), operands=((1, 2, 1, 2),)),
+    "REVERSE_V2": _p(moved, name="REVERSE_V2", to=_IMAGE, operands=((1,),)),
+    "STRIDED_SLICE backwards": _p(moved, name="STRIDED_SLICE", to=(1, 6, 5, 2),
+                                  operands=((0, 0, 0, 3), (1, 6, 5, 0), (1, 1, 1, -2))),
+    "RESIZE_BILINEAR": _p(moved, name="RESIZE_BILINEAR", to=(1, 12, 10, 4), operands=((12, 10),),
+                          halfPixelCenters=True),
+    "RESIZE_BILINEAR corners": _p(moved, name="RESIZE_BILINEAR", to=(1, 11, 9, 4), operands=((11, 9),),
+                                  alignCorners=True),
+    "RESIZE_NEAREST_NEIGHBOR": _p(moved, name="RESIZE_NEAREST_NEIGHBOR", to=(1, 9, 7, 4), operands=((9, 7),)),
+    "SPACE_TO_DEPTH": _p(moved, name="SPACE_TO_DEPTH", to=(1, 3, 2, 16), shape=(1, 6, 4, 4), blockSize=2),
+    "GATHER of integers": gather,
+    "ARG_MAX of integers": arg_max,
+    "CAST": cast,
+    "MAXIMUM of integers": between,
+    "ADD of 16 bits": sixteen_bits,
+}  # fmt: skip
+
+COARSE = {"CONV_2D hybrid": 0.2, "ADD of 16 bits": 0.0041}
+"""How far results may lie apart: LiteRT rounds activations of hybrid operators to 8 bits; sums of 16 bits by a step."""
+
+
+def model(name: str) -> bytes:
+    """The model of a case."""
+    w = Writer()
+    CASES[name](w, np.random.default_rng(0))
+    return w.bytes()
