@@ -1,4 +1,4 @@
-"""Pictures in NHWC, as cameras and image libraries give them, for a model in NCHW: the host has nothing to transpose.
+"""Pictures in NHWC, as cameras and image libraries give them, for a model in NCHW: nobody has anything to transpose.
 
 python examples/permuted_input.py
 """
@@ -15,6 +15,16 @@ from uint8_input import SHAPE, camera_models
 NHWC = [0, 2, 3, 1]  # the axes of the model's input, in the order in which they are given
 
 
+def lowering(compiled: bytes) -> str:
+    """How pictures get into the NPU's layout, which has the channels last."""
+    shape = next((step.nchw for step in enf.load(compiled).steps if isinstance(step, enf.Lower)), None)
+    if shape is None:
+        return "Lower runs on the NPU"
+    _, channels, height, width = shape
+    free = channels == 1 or height * width == 1
+    return f"Lower on the host {'moves nothing' if free else f'transposes {channels} x {height * width} bytes'}"
+
+
 def main() -> None:
     model = camera_models()[1]
     plain = compile_model(model).enf
@@ -27,9 +37,7 @@ def main() -> None:
         with create_runner(compiled) as runner:
             print(runner.model.input(0))
             results += runner.run([x])
-        _, channels, height, width = next(s.nchw for s in enf.load(compiled).steps if isinstance(s, enf.Lower))
-        free = channels == 1 or height * width == 1
-        print(f"  Lower {'moves nothing' if free else f'transposes {channels} x {height * width} bytes'}")
+        print(f"  {lowering(compiled)}")
     # `create_runner(model, compiler_config={"permute_input": [NHWC]})` compiles and loads in one step.
     print(f"equal results: {np.array_equal(results[0], results[1])}")
 
