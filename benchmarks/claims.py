@@ -113,6 +113,7 @@ def calibration_growth(network: str, method: str) -> str:
 
 START_UP = "furiosactl list / import typer"
 COMPILE = "resnet50: compiler / ONNX Runtime"
+COMPILE_TFLITE = "mobilenet_v2: furiosa-compiler / vela"
 QUANTIZE = "float32 to int8"
 CONVERT_SAME, CONVERT = "uint8 to int8, same scale", "uint8 to int8, other scale"
 
@@ -152,6 +153,7 @@ def _claims() -> Iterator[tuple[str, Limit]]:
             yield calibration_memory("resnet50", method), Limit(0.5)
     yield START_UP, Limit(1.6)
     yield COMPILE, Limit(3.0)
+    yield COMPILE_TFLITE, Limit(0.6)
     yield profiled("resnet50"), Limit(1.03)
     yield from ((traced(network), Limit(2.0)) for network in ("digits", "resnet50"))
     yield from ((simulated(network), Limit(100_000, at_least=True)) for network in ("digits", "resnet50"))

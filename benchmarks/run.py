@@ -23,6 +23,7 @@ BENCHMARKS = (
     "networks",
     "start_up",
     "compile_time",
+    "tflite_compile",
     "cache_hits",
     "host_steps",
     "clocks",

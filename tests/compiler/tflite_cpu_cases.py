@@ -107,7 +107,7 @@ def between(w: Writer, rng: np.random.Generator) -> None:
     w.op("MAX_POOL_2D", [x], [a], filterWidth=2, filterHeight=2, **_IMAGE_OPTIONS)
     w.op("MAXIMUM", [a, x], [b])
     w.op("MAX_POOL_2D", [b], [c], filterWidth=2, filterHeight=2, **_IMAGE_OPTIONS)
-    w.outputs = [c]
+    w.outputs = [c, a]
 
 
 def sixteen_bits(w: Writer, rng: np.random.Generator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from furiosa.compiler import gir, lir
@@ -12,7 +12,7 @@ from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.frontend.node import Permuted
 from furiosa.compiler.gir.program import Gir
-from furiosa.compiler.graph import Op
+from furiosa.compiler.graph import Op, with_inputs
 from furiosa.compiler.limits import check_program
 from furiosa.compiler.lir.program import Lir
 from furiosa.compiler.lowlevel import KINDS
@@ -87,11 +87,18 @@ def _format(op: Op, images: str) -> str:
 
 
 def _renamed(cluster: Cluster, names: dict[Op, str]) -> Cluster:
-    """The cluster as it is: ops that are results of the model carry the result's name already."""
-    wrong = [op for op in (*cluster.inputs, *cluster.outputs) if names.get(op, op.name) != op.name]
+    """The cluster with the names of the model's results for those of its inputs that are results."""
+    wrong = [op for op in cluster.outputs if names.get(op, op.name) != op.name]
     if wrong:
         raise ValueError(f"`{wrong[0].name}` is also called `{names[wrong[0]]}`")
-    return cluster
+    new = {op: replace(op, name=names[op]) for op in cluster.inputs if names.get(op, op.name) != op.name}
+    if not new:
+        return cluster
+    for op in cluster.ops:
+        new[op] = with_inputs(op, tuple(new.get(x, x) for x in op.inputs))
+    inputs, ops, outputs = (tuple(new.get(op, op) for op in group)
+                            for group in (cluster.inputs, cluster.ops, cluster.outputs))  # fmt: skip
+    return replace(cluster, inputs=inputs, ops=ops, outputs=outputs)
 
 
 def _host_step(op: Op, x: str, y: str) -> enf.Step:
