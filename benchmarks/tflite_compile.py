@@ -17,7 +17,10 @@ from start_up import process
 from tflite_networks import mobilenet_v1, mobilenet_v2
 from timing import alternate, process_seconds
 
-NETWORKS: dict[str, Callable[[], bytes]] = {"mobilenet_v2": mobilenet_v2, "mobilenet_v1_small": partial(mobilenet_v1, 0.125, 96, 10)}
+NETWORKS: dict[str, Callable[[], bytes]] = {
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v1_small": partial(mobilenet_v1, 0.125, 96, 10),
+}
 LARGE = "mobilenet_v2"
 
 
