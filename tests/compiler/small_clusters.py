@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from furiosa.compiler import gir, lir
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.graph import Attrs, Op, Quant, TensorType, const
-from furiosa.compiler.lowlevel import AddPool, Binary, Concat, Conv, GlobalPool, Pad, Pool, Slice, Transpose
+from furiosa.compiler.lowlevel import AddPool, Binary, Concat, Conv, GlobalPool, Pad, Pool, Slice, Softmax, Transpose
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 from furiosa.isa.target import Target, target
@@ -106,7 +106,7 @@ class Net:
 
     def softmax(self, x: Op) -> Op:
         n, h, w, c = x.type.shape
-        return self._op("npu.softmax", (x,), Attrs(), (n, h, w, c))
+        return self._op("npu.softmax", (x,), Softmax(), (n, h, w, c))
 
     def concat(self, axis: int, *xs: Op) -> Op:
         n, h, w, c = (
