@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -194,6 +195,20 @@ async def test_every_task_gets_one_result() -> None:
     async with runtime.create_queue(model=DATA, worker_num=2, output_queue_size=5) as (submitter, receiver):
         contexts = await asyncio.gather(*(exchange(number) for number in range(500)))
     assert sorted(contexts) == list(range(500))
+
+
+@in_loop
+async def test_a_result_given_to_a_task_that_is_cancelled_goes_to_the_next() -> None:
+    async with runtime.create_queue(DATA, worker_num=1) as (submitter, receiver):
+        first, second = (asyncio.create_task(receiver.recv()) for _ in range(2))
+        await asyncio.sleep(0)  # both wait, the first at the front
+        for number in range(3):
+            await submitter.submit(value(number), number)
+        time.sleep(0.1)  # all are executed and given while this loop stands still
+        first.cancel()
+        contexts = [(await second)[0], (await receiver.recv())[0], (await receiver.recv())[0]]
+        assert first.cancelled()
+        assert sorted(contexts) == [0, 1, 2]
 
 
 @in_loop

@@ -188,12 +188,14 @@ class Receiver(_Closing):
         Raises FuriosaRuntimeError when the inference failed (its ``context`` says which), when there will be no more
         results, or after ``close``. For a timeout, use `asyncio.timeout` or `asyncio.wait_for`: no result is lost.
         """
-        while not isinstance(result := self._exchange.receive(self._waiter), Request):
+        result = self._exchange.receive(self._waiter)
+        while not isinstance(result, Request):
             try:
                 await result.future
             except BaseException:
                 self._exchange.give_up_receiving(result)
                 raise
+            result = result.given or self._exchange.receive(self._waiter)
         raise_failure(result)
         return result.context, result.outputs
 

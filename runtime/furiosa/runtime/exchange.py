@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from furiosa.runtime.engine import Engine, check_size
 from furiosa.runtime.failures import ClosedError, DrainedError, runtime_errors
-from furiosa.runtime.workers import Request, W, Waiter, Workers
+from furiosa.runtime.workers import Request, Waiter, Workers
 
 DEFAULT_INPUT_SIZE = 1024
+
+
+class Taker(Waiter, Protocol):
+    """Somebody who waits for a result."""
+
+    given: Request | None
+
+
+T = TypeVar("T", bound=Taker)
 
 
 class Exchange(Workers):
@@ -31,7 +41,7 @@ class Exchange(Workers):
         self._results: deque[Request] = deque()
         self._early: dict[int, Request] = {}  # done before one that was submitted before
         self._next_result = 0
-        self._receivers: deque[Waiter] = deque()
+        self._receivers: deque[Taker] = deque()
 
     def check_receiving(self) -> None:
         """Raise FuriosaRuntimeError after ``close``, or in a forked child."""
@@ -39,8 +49,8 @@ class Exchange(Workers):
             raise ClosedError("receiver")
         self.engine.devices.check_process("receiver")
 
-    def receive(self, waiter: Callable[[], W]) -> Request | W:
-        """The next result. When there is none yet, a new waiter instead, woken when it may be tried again.
+    def receive(self, waiter: Callable[[], T]) -> Request | T:
+        """The next result. When there is none yet, a new waiter instead, woken when it was given one or all is over.
 
         Raises as ``check_receiving``, DrainedError when there will be no more results.
         """
@@ -57,12 +67,20 @@ class Exchange(Workers):
             self._receivers.append(waiting)
             return waiting
 
-    def give_up_receiving(self, waiter: Waiter) -> bool:
-        """Somebody who waited for a result goes away; False when one has come meanwhile."""
-        return self._give_up(self._receivers, waiter)
+    def give_up_receiving(self, waiter: Taker) -> bool:
+        """Somebody who waited for a result goes away; False when one was given meanwhile: it is the next again."""
+        with self._lock:
+            if waiter in self._receivers:
+                self._receivers.remove(waiter)
+                return True
+            if (result := waiter.given) is not None:
+                waiter.given = None
+                self._held += 1
+                self._results.appendleft(result)
+                self._give()
+            return False
 
     def _deliver(self, done: list[Request]) -> None:
-        woken: list[Waiter] = []
         with self._lock:
             if self._closed:
                 return
@@ -71,10 +89,16 @@ class Exchange(Workers):
             while (result := self._early.pop(self._next_result, None)) is not None:
                 self._results.append(result)
                 self._next_result += 1
-            while self._receivers and len(woken) < len(self._results):
-                woken.append(self._receivers.popleft())
-        for waiter in woken:
+            self._give()
+
+    def _give(self) -> None:
+        """Hand results to those who wait, who have waited longest first; the lock is held."""
+        while self._results and self._receivers:
+            waiter = self._receivers.popleft()
+            waiter.given = self._results.popleft()
+            self._held -= 1
             waiter.wake()
+        self._call_worker()
 
     def _drop(self, requests: list[Request]) -> None:
         pass  # nobody waits for one of them in particular

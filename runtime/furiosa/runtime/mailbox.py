@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from furiosa.runtime.workers import Request
 
 Letter: TypeAlias = "tuple[asyncio.Future[Any], Any, BaseException | None]"
 
@@ -57,10 +60,11 @@ class Mailboxes:
 class FutureWaiter:
     """A task that waits, with ``await waiter.future``."""
 
-    __slots__ = ("_mailbox", "future")
+    __slots__ = ("_mailbox", "future", "given")
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
+        self.given: Request | None = None
         self.future: asyncio.Future[None] = mailbox.loop.create_future()
 
     def wake(self) -> None:

@@ -134,11 +134,8 @@ class Receiver(_Closing):
         failed (its ``context`` says which), when there will be no more results, or after ``close``.
         """
         due = None if timeout is None else time.monotonic() + timeout
-        while True:
-            result = self._exchange.receive(ThreadWaiter)
-            if isinstance(result, Request):
-                raise_failure(result)
-                return result.context, result.outputs
+        result = self._exchange.receive(ThreadWaiter)
+        while not isinstance(result, Request):
             left = None if due is None else max(0.0, due - time.monotonic())
             try:
                 woken = result.wait(left)
@@ -147,6 +144,9 @@ class Receiver(_Closing):
                 raise
             if not woken and self._exchange.give_up_receiving(result):
                 raise TimeoutError(f"no result came within {timeout} seconds")
+            result = result.given or self._exchange.receive(ThreadWaiter)
+        raise_failure(result)
+        return result.context, result.outputs
 
     def close(self) -> bool:
         """Receive no more: the submitter is closed too, requests that wait are dropped, running ones are waited for.

@@ -59,9 +59,10 @@ class Waiter(Protocol):
 class ThreadWaiter:
     """A thread that waits."""
 
-    __slots__ = ("_lock",)
+    __slots__ = ("_lock", "given")
 
     def __init__(self) -> None:
+        self.given: Request | None = None
         self._lock = threading.Lock()
         self._lock.acquire()
 
