@@ -109,7 +109,7 @@ def split(shape: Shape, axis: int, sizes: list[int] | None, count: int) -> Case:
         if sizes is not None and b.opset >= 13:
             more = [b.const(sizes, np.int64)]
         elif sizes is not None:
-            attributes |= {"split": sizes}  # type: ignore[dict-item]
+            attributes |= {"split": sizes}  # type: ignore[dict-item]  # attributes have values of many types
         elif b.opset >= 18:
             attributes |= {"num_outputs": count}
         first = b.op("Split", x, *more, outputs=count, **attributes)

@@ -338,7 +338,7 @@ def test_counts_are_whole_whenever_the_writer_is_killed(state_folder: Path) -> N
         def release(self) -> None:
             self._words.release()
 
-    page._words = Words(page._words)  # type: ignore[assignment]
+    page._words = Words(page._words)  # type: ignore[assignment]  # stops between stores
     for _ in range(3):
         page.add(100, 60, 40)
     page.close()

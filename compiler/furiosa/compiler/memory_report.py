@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from furiosa.compiler.gir import Gir
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.memory_page.data import page_data
 from furiosa.compiler.module import Module
+from furiosa.compiler.webpage import as_json, fill
 
 _FOLDER = Path(__file__).parent / "memory_page"
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def render(module: Module[Gir], model: str = "", graph: Graph | None = None) -> str:
@@ -26,13 +25,9 @@ def render(module: Module[Gir], model: str = "", graph: Graph | None = None) -> 
         "title": f"computation/total: {computing}/{cycles}(={computing / cycles if cycles else 0:.4f})",
         "style": _file("page.css"),
         "script": "\n".join(map(_file, ("chart.js", "words.js", "page.js"))),
-        "data": json.dumps(data, separators=(",", ":")).translate(_ESCAPES),
+        "data": as_json(data),
     }
-    head, *rest = _file("page.html").split("{{")
-    for piece in rest:
-        name, _, text = piece.partition("}}")
-        head += parts[name] + text
-    return head
+    return fill(_file("page.html"), parts)
 
 
 def _file(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, get_args
 
 import numpy as np
@@ -15,21 +16,7 @@ from furiosa.compiler.gir import records
 from furiosa.compiler.gir.records import Unreadable, bad_line
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, Reason, TensorType
 from furiosa.compiler.module import Module
-from furiosa.compiler.ops import (
-    axes_mean,
-    blocks,
-    conv,
-    conv_transpose,
-    elementwise,
-    functions,
-    interpolate,
-    movement,
-    normalization,
-    pool,
-    reduce,
-    resize,
-    selection,
-)
+from furiosa.compiler.ops import ROOMS
 from furiosa.isa import enf
 from furiosa.isa.dtypes import DType
 
@@ -82,18 +69,18 @@ class ModuleHead:
     placement: str
 
 
-_ATTRS = (
-    Attrs, Raw, Affine, OnnxNode, Permuted, Project, axes_mean.Mean, conv.Conv, conv.MatMul, elementwise.Binary,
-    functions.Chain, movement.Concat, movement.Pad, movement.Transpose, normalization.ChannelAffine,
-    normalization.Softmax, pool.Pool, pool.GlobalPool, resize.Resize, selection.Slice, blocks.Blocks, reduce.Reduce,
-    conv_transpose.ConvTranspose, interpolate.Interpolate,
-)  # fmt: skip
-_LOWLEVEL = (
-    lowlevel.Conv, lowlevel.Pool, lowlevel.GlobalPool, lowlevel.AddPool, lowlevel.Binary, lowlevel.Concat,
-    lowlevel.Pad, lowlevel.Slice, lowlevel.Softmax, lowlevel.Transpose,
-)  # fmt: skip
-_PARTS: dict[str, type[Any]] = {cls.__name__: cls for cls in (*_ATTRS, Quant, Reason, Data)}
-_NPU_PARTS: dict[str, type[Any]] = _PARTS | {cls.__name__: cls for cls in _LOWLEVEL}
+def _attrs_of(module: ModuleType) -> dict[str, type[Any]]:
+    """The attributes of operators that a module defines."""
+    own = (each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__)
+    return {each.__name__: each for each in own if isinstance(each, type) and issubclass(each, Attrs)}
+
+
+_PARTS: dict[str, type[Any]] = {
+    each.__name__: each for each in (Attrs, Raw, Affine, OnnxNode, Permuted, Project, Quant, Reason, Data)
+}
+for _room in ROOMS:
+    _PARTS |= _attrs_of(_room)
+_NPU_PARTS = _PARTS | _attrs_of(lowlevel)
 _LINE = re.compile(r"%(\d+) = ([\w.]+)\(([%\d, ]*)\) : (\w+)\[([-\d,]*)\] (Rest\(.*\))")
 _STEPS = {cls.__name__: cls for cls in get_args(enf.Step)}
 

@@ -19,36 +19,19 @@ from furiosa.compiler.ops import (
 )
 from furiosa.compiler.ops.table import OpDef
 
-OPS: dict[str, OpDef] = {
-    row.name: row
-    for room in (
-        axes_mean,
-        conv,
-        conv_transpose,
-        elementwise,
-        functions,
-        prelu,
-        movement,
-        selection,
-        blocks,
-        normalization,
-        reduce,
-        pool,
-        interpolate,
-        resize,
-    )
-    for row in room.ROWS
-}
-BY_ONNX: dict[str, OpDef] = {onnx: row for row in OPS.values() for onnx in row.onnx}
+ROOMS = (
+    axes_mean, conv, conv_transpose, elementwise, functions, prelu, movement, selection, blocks, normalization, reduce,
+    pool, interpolate, resize,
+)  # fmt: skip
+OPS: dict[str, OpDef] = {row.name: row for room in ROOMS for row in room.ROWS}
+BY_ONNX = {onnx: tuple(row for row in OPS.values() if onnx in row.onnx) for each in OPS.values() for onnx in each.onnx}
 
 
 def row_of(op: Op) -> OpDef | None:
-    """The row of a model's node; None for other ops, and for operators that have none."""
+    """The row of a model's node, the first that takes it; None for other ops, and for operators that have none."""
     if op.kind != "onnx" or op.attrs.domain:
         return None
-    row = BY_ONNX.get(op.attrs.op_type)
-    linear = row is not None and row.name == "resize" and op.attrs.str("mode", "nearest") == "linear"
-    return OPS["interpolate"] if linear else row
+    return next((row for row in BY_ONNX.get(op.attrs.op_type, ()) if row.takes(op.attrs)), None)
 
 
-__all__ = ["BY_ONNX", "OPS", "OpDef", "row_of"]
+__all__ = ["BY_ONNX", "OPS", "ROOMS", "OpDef", "row_of"]

@@ -140,7 +140,7 @@ class OpDef:
     ``rules`` hold for every op that the NPU runs. ``lower`` gets the op and its inputs in the NPU's layout and gives
     the result in the NPU's layout. ``moves_data`` marks operators that only move elements, so that quantization
     commutes with them. ``parity`` says where results may differ from ONNX Runtime by one step, and why; empty means
-    bit-equal.
+    bit-equal. ``takes`` tells rows of one ONNX operator apart: whether a node is this row's.
     """
 
     name: str
@@ -150,6 +150,7 @@ class OpDef:
     rules: tuple[Rule, ...] = ()
     moves_data: bool = False
     parity: str = ""
+    takes: Callable[[Node], bool] = lambda node: True
 
     def why_not(self, op: Op) -> Reason | None:
         """The first broken rule as a reason, None when the NPU can run the op; every op must not be empty."""

@@ -11,7 +11,7 @@ import numpy as np
 from furiosa.compiler.frontend.node import Affine
 from furiosa.compiler.frontend.tflite.elementwise import lookup, requantize, same_quantization
 from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site, ordered
-from furiosa.compiler.graph import Array, Attrs, Op
+from furiosa.compiler.graph import Array, Attrs, Op, TensorType
 from furiosa.compiler.ops.interpolate import Interpolate
 from furiosa.compiler.ops.layout import affine
 from furiosa.compiler.ops.movement import Concat, Pad, Transpose
@@ -44,9 +44,9 @@ def dequantize(site: Site) -> None:
     site.give(_cast(site, "dequantize", x, Affine(x.type.per_tensor()), type_), images=False)
 
 
-def _cast(site: Site, kind: str, x: Op, attrs: Affine, type_: object) -> Op:
+def _cast(site: Site, kind: str, x: Op, attrs: Affine, type_: TensorType) -> Op:
     node = site.operator
-    return Op(kind, (x,), attrs, type_, site.name(), node.name, sources=((node.name, node.code),))  # type: ignore[arg-type]
+    return Op(kind, (x,), attrs, type_, site.name(), node.name, sources=((node.name, node.code),))
 
 
 def reshape(site: Site) -> None:

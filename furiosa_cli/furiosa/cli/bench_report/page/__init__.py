@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from furiosa.cli.bench_report.page.data import page_data
+from furiosa.compiler.webpage import as_json, fill
 
 if TYPE_CHECKING:
     from furiosa.runtime.latencies import BenchResult
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("draw.js", "timeline.js", "roofline.js", "page.js")
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def render(result: BenchResult, model: str) -> str:
@@ -21,13 +20,9 @@ def render(result: BenchResult, model: str) -> str:
     parts = {
         "style": _file("page.css"),
         "script": "\n".join(map(_file, _SCRIPTS)),
-        "data": json.dumps(page_data(result, model), separators=(",", ":")).translate(_ESCAPES),
+        "data": as_json(page_data(result, model)),
     }
-    head, *rest = _file("page.html").split("{{")
-    for piece in rest:
-        name, _, text = piece.partition("}}")
-        head += parts[name] + text
-    return head
+    return fill(_file("page.html"), parts)
 
 
 def _file(name: str) -> str:
