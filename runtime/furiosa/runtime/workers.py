@@ -156,8 +156,12 @@ class Workers(ABC):
         return True
 
     def give_up_submitting(self, waiter: Waiter) -> None:
-        """Somebody who waited for room in the line goes away."""
-        self._give_up(self._submitters, waiter)
+        """Somebody who waited for room in the line goes away; if woken already, the next one is woken instead."""
+        with self._lock:
+            if waiter in self._submitters:
+                self._submitters.remove(waiter)
+            elif self._submitters:
+                self._submitters.popleft().wake()
 
     def close_input(self) -> None:
         """Take no more requests; those in the line are executed."""
@@ -221,16 +225,6 @@ class Workers(ABC):
         if finished:
             self.engine.finish()
         return finished
-
-    def _give_up(self, waiters: deque[Waiter], waiter: Waiter) -> bool:
-        """A waiter goes away. True if it had not been woken; if it had, the next one is."""
-        with self._lock:
-            if waiter in waiters:
-                waiters.remove(waiter)
-                return True
-            if waiters:
-                waiters.popleft().wake()
-            return False
 
     def _call_worker(self) -> None:
         """Have one more worker look at the line if there is something to take for it; the lock is held."""
