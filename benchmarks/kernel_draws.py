@@ -59,6 +59,13 @@ def product(random: Random) -> InstructionCase:
     return make.convolution(Maker(random, loose=True), Windows.square(1), channels, outputs, batch=rows)
 
 
+def matmul(random: Random) -> InstructionCase:
+    batch, rows = random.choice(((1, 1), (1, 3), (2, 2))), random.choice((1, 2, 3, 7, 33, 70))
+    depth = random.choice(LINES)
+    columns = fitting(random, CHANNELS, random.choice(PRODUCTS), depth, rows, *batch)
+    return make.matmul(Maker(random, loose=True), batch, rows, depth, columns)
+
+
 def pool(build: Callable[..., InstructionCase], geometry: Geometry, random: Random) -> InstructionCase:
     windows, batch, budget, products = _images(random, geometry)
     most = min(budget // max(windows.image_pixels, windows.pixels), products // (windows.pixels * windows.taps))

@@ -40,6 +40,20 @@ def convolution(
     )  # fmt: skip
 
 
+def matmul(m: Maker, batch: tuple[int, int], rows: int, depth: int, columns: int) -> InstructionCase:
+    """Products of two tensors; the second lies in any order."""
+    a = m.view((*batch, rows, depth), dense_channels=True, read=True)
+    y = m.view((*batch, rows, columns), dense_channels=True)
+    b = m.view((*batch, columns, depth), read=True)
+    turned = View(b.address, (*batch, depth, columns), (*b.strides[:2], b.strides[3], b.strides[2]))
+    fields: dict[str, Any] = {f"{name}_type": m.kind() for name in "aby"}
+    fields |= {f"{name}_zero": m.zero(fields[f"{name}_type"]) for name in "aby"}
+    lo, hi = m.clamp(fields["y_type"])
+    factor = float(_multipliers(m, 1, depth)[0])
+    b = m.pick(turned, m.view((*batch, depth, columns), read=True))
+    return m.case(lir.MatMul(a=a, b=b, y=y, multiplier=factor, lo=lo, hi=hi, **fields))
+
+
 def _bias(m: Maker, outputs: int) -> NDArray[np.int32]:
     """Of the size of the sums, or so large that sums leave the range of int32, around which they wrap."""
     usual = m.values.integers(-30000, 30000, outputs, np.int32)
@@ -145,6 +159,20 @@ def softmax(m: Maker, shape: Shape, framework: Framework = Framework.ONNX) -> In
     x, y = m.view(shape, read=True), m.view(shape)
     fields = m.quantization("x", "y") | {"y_scale": _finite(m.pick(1 / 256, 1 / 255, 0.01, 2.0, 1e-9, 1e-37, 1e-45))}
     return m.case(lir.Softmax(x=x, y=y, framework=framework, **fields))
+
+
+def reduce_l2(m: Maker, shape: Shape) -> InstructionCase:
+    x, y = m.view(shape, read=True), m.view((*shape[:3], 1))
+    return m.case(lir.ReduceL2(x=x, y=y, **_norm(m)))
+
+
+def l2_normalize(m: Maker, shape: Shape) -> InstructionCase:
+    x, y = m.view(shape, read=True), m.view(shape)
+    return m.case(lir.L2Normalize(x=x, y=y, **_norm(m)))
+
+
+def _norm(m: Maker) -> dict[str, Any]:
+    return m.quantization("x", "y") | {"y_scale": _finite(m.pick(1 / 128, 1 / 255, 0.3, 2.0, 1e-9, 1e-45))}
 
 
 def copy(m: Maker, shape: Six, dst: Six, src: Six, kind: CopyKind) -> InstructionCase:

@@ -108,6 +108,10 @@ KERNELS: tuple[Kernel, ...] = (
         "resnet50, 16 rows, 2048 to 1000": conv(square(1), 2048, 1000, batch=16),
         "bert, 128 rows, 768 to 3072": conv(square(1), 768, 3072, batch=128),
     }),
+    Kernel("product of two", lir.MatMul, draws.matmul, {
+        "vit_b, 12 heads, 197x64 by 64x197": layer(make.matmul, (1, 12), 197, 64, 197),
+        "vit_b, 12 heads, 197x197 by 197x64": layer(make.matmul, (1, 12), 197, 197, 64),
+    }),
     Kernel("max pool", lir.MaxPool2d, partial(draws.pool, make.max_pool, partial(pooling, dilated=True)), {
         "resnet50 3x3 / 2, 112x112, 64": layer(make.max_pool, square(112, 3, 2), 64),
         "yolo 5x5, 20x20, 256": layer(make.max_pool, square(20, 5), 256),
@@ -151,6 +155,12 @@ KERNELS: tuple[Kernel, ...] = (
     }),
     Kernel("softmax lite", lir.Softmax, partial(draws.softmax, framework=Framework.TFLITE), {
         "mobilenet_v2, 1 row, 1001": layer(make.softmax, (1, 1, 1, 1001), Framework.TFLITE),
+    }),
+    Kernel("norm", lir.ReduceL2, partial(draws.box, make.reduce_l2), {
+        "80x80, 256": layer(make.reduce_l2, (1, 80, 80, 256)),
+    }),
+    Kernel("normalize", lir.L2Normalize, partial(draws.box, make.l2_normalize), {
+        "superpoint, 60x80, 256": layer(make.l2_normalize, (1, 60, 80, 256)),
     }),
     Kernel("copy", lir.Copy, draws.copy, {
         "pad 56x56, 64 by 1": _placed(56, 56, 64, 58 * 64, 64, CopyKind.PAD),

@@ -58,6 +58,23 @@ struct DepthwiseConv2d : Convolution {
 };
 static_assert(sizeof(DepthwiseConv2d) == 144);
 
+struct MatMul {
+  static constexpr int32_t opcode = 0x12;
+  View a;
+  View b;
+  View y;
+  int32_t a_type;
+  int32_t b_type;
+  int32_t y_type;
+  int32_t a_zero;
+  int32_t b_zero;
+  int32_t y_zero;
+  float multiplier;
+  int32_t lo;
+  int32_t hi;
+};
+static_assert(sizeof(MatMul) == 144);
+
 struct MaxPool2d {
   static constexpr int32_t opcode = 0x18;
   View x;
@@ -180,6 +197,27 @@ struct Softmax {
   int32_t framework;
 };
 static_assert(sizeof(Softmax) == 100);
+
+struct Norm {
+  View x;
+  View y;
+  int32_t x_type;
+  int32_t y_type;
+  float x_scale;
+  int32_t x_zero;
+  float y_scale;
+  int32_t y_zero;
+};
+
+struct ReduceL2 : Norm {
+  static constexpr int32_t opcode = 0x2a;
+};
+static_assert(sizeof(ReduceL2) == 96);
+
+struct L2Normalize : Norm {
+  static constexpr int32_t opcode = 0x2b;
+};
+static_assert(sizeof(L2Normalize) == 96);
 
 struct Copy {
   static constexpr int32_t opcode = 0x30;

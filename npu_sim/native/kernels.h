@@ -175,6 +175,8 @@ struct Kernels {
   // y[i] = requantize(sum[i] / count / scale + zero) in float32
   void (*mean)(const float* sum, uint8_t* y, int64_t n, float count, float scale, float zero,
                const Requantize& requantize);
+  // sum[j] = the products of x and the j-th of `rows` rows of w, `n` elements each; sums fit into int32
+  void (*dots)(const int16_t* x, const int16_t* w, int32_t* sum, int64_t rows, int64_t n);
   // sum[i] += x[i]
   void (*add_up)(const uint8_t* x, int32_t* sum, int64_t n, const Reading& reading);
   // y[i] = requantize(float32(sum[i]) * multiplier)

@@ -140,6 +140,25 @@ void mean(const float* sum, uint8_t* y, int64_t n, float count, float scale, flo
   for (int64_t i = 0; i < n; ++i) y[i] = requantize(sum[i] / count / scale + zero, r);
 }
 
+void dots(const int16_t* x, const int16_t* w, int32_t* sum, int64_t rows, int64_t n) {
+  int64_t j = 0;
+  for (; j + 4 <= rows; j += 4, w += 4 * n) {
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    for (int64_t k = 0; k < n; ++k) {
+      s0 += x[k] * w[k];
+      s1 += x[k] * w[n + k];
+      s2 += x[k] * w[2 * n + k];
+      s3 += x[k] * w[3 * n + k];
+    }
+    sum[j] = s0, sum[j + 1] = s1, sum[j + 2] = s2, sum[j + 3] = s3;
+  }
+  for (; j < rows; ++j, w += n) {
+    int32_t s = 0;
+    for (int64_t k = 0; k < n; ++k) s += x[k] * w[k];
+    sum[j] = s;
+  }
+}
+
 void add_up(const uint8_t* x, int32_t* sum, int64_t n, const Reading& reading) {
   const Reading r = reading;
   for (int64_t i = 0; i < n; ++i) sum[i] += read(x[i], r);
@@ -202,7 +221,7 @@ constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthw
                        void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&),
                        int64_t (*multiply)(int64_t)) {
   return {name, conv, depthwise, conv_pixels, nullptr, nullptr, depthwise_row, multiply, flip, widen, max, table, scaled_add, scaled_mul,
-          real_add, real_mul, lite_mul, lite_add, add_scaled, add_pairs, mean, add_up, scale, share, transpose, quantize,
+          real_add, real_mul, lite_mul, lite_add, add_scaled, add_pairs, mean, dots, add_up, scale, share, transpose, quantize,
           quantize_product, dequantize};
 }
 

@@ -26,6 +26,7 @@ Step read_any(const Header& head, const char* body, Setup& setup) {
     case Store::opcode: return read<Store>(body, head.words, setup);
     case Conv2d::opcode: return read<Conv2d>(body, head.words, setup);
     case DepthwiseConv2d::opcode: return read<DepthwiseConv2d>(body, head.words, setup);
+    case MatMul::opcode: return read<MatMul>(body, head.words, setup);
     case MaxPool2d::opcode: return read<MaxPool2d>(body, head.words, setup);
     case AveragePool2d::opcode: return read<AveragePool2d>(body, head.words, setup);
     case GlobalAveragePool::opcode: return read<GlobalAveragePool>(body, head.words, setup);
@@ -35,6 +36,8 @@ Step read_any(const Header& head, const char* body, Setup& setup) {
     case Mul::opcode: return read<Mul>(body, head.words, setup);
     case Table::opcode: return read<Table>(body, head.words, setup);
     case Softmax::opcode: return read<Softmax>(body, head.words, setup);
+    case ReduceL2::opcode: return read<ReduceL2>(body, head.words, setup);
+    case L2Normalize::opcode: return read<L2Normalize>(body, head.words, setup);
     case Copy::opcode: return read<Copy>(body, head.words, setup);
     case Fill::opcode: return read<Fill>(body, head.words, setup);
     default: throw std::invalid_argument("an opcode is unknown");

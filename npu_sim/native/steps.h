@@ -50,6 +50,7 @@ Step prepare(const Load& inst, Setup& setup);
 Step prepare(const Store& inst, Setup& setup);
 Step prepare(const Conv2d& inst, Setup& setup);
 Step prepare(const DepthwiseConv2d& inst, Setup& setup);
+Step prepare(const MatMul& inst, Setup& setup);
 Step prepare(const MaxPool2d& inst, Setup& setup);
 Step prepare(const AveragePool2d& inst, Setup& setup);
 Step prepare(const GlobalAveragePool& inst, Setup& setup);
@@ -59,6 +60,8 @@ Step prepare(const Sub& inst, Setup& setup);
 Step prepare(const Mul& inst, Setup& setup);
 Step prepare(const Table& inst, Setup& setup);
 Step prepare(const Softmax& inst, Setup& setup);
+Step prepare(const ReduceL2& inst, Setup& setup);
+Step prepare(const L2Normalize& inst, Setup& setup);
 Step prepare(const Copy& inst, Setup& setup);
 Step prepare(const Fill& inst, Setup& setup);
 

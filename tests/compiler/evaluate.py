@@ -94,6 +94,13 @@ def _op(op: Op, x: list[Array]) -> Array:
             return np.ascontiguousarray(x[0]).reshape(op.type.shape)
         case "npu.softmax":
             return arithmetic.softmax(x[0], op.inputs[0].type.scale, *affine(op.type)[:2])
+        case "npu.matmul":
+            to = op.type.dtype.numpy_name
+            zeros = (op.inputs[0].type.zero, op.inputs[1].type.zero, op.type.zero)
+            return arithmetic.product(x[0], x[1], a.multiplier, *zeros, to, a.lo, a.hi)
+        case "npu.reduce_l2" | "npu.l2_normalize":
+            formula = getattr(arithmetic, op.kind.removeprefix("npu."))
+            return formula(x[0], _scaling(op.inputs[0]), _scaling(op), op.type.dtype.numpy_name)
         case "npu.global_average_pool":
             return arithmetic.global_average_pool(x[0], _scaling(op.inputs[0]), _scaling(op))
         case "npu.average_pool2d" if x[0].dtype != op.type.dtype.numpy_name:

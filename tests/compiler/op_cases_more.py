@@ -147,7 +147,7 @@ for _shape, _side in (((1, 3, 4, 6), 2), ((2, 2, 6, 9), 3)):
 
 def reduced(kind: str, shape: Shape, axes: list[int], keep: int) -> Case:
     def build(b: Builder) -> str:
-        operand = b.opset >= (18 if kind == "ReduceMean" else 13)
+        operand = b.opset >= ({"ReduceMean": 18, "ReduceL2": 18}.get(kind, 13))
         more = (b.const(axes, np.int64),) if operand and axes else ()
         attributes = {} if operand or not axes else {"axes": axes}
         return b.q(b.op(kind, b.qinput(*shape), *more, keepdims=keep, **attributes))

@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from furiosa.compiler import gir, lir
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.graph import Attrs, Op, Quant, TensorType, const
-from furiosa.compiler.lowlevel import AddPool, Binary, Concat, Conv, GlobalPool, Pad, Pool, Slice, Softmax, Transpose
+from furiosa.compiler.lowlevel import (
+    AddPool,
+    Binary,
+    Concat,
+    Conv,
+    GlobalPool,
+    MatMul,
+    Pad,
+    Pool,
+    Slice,
+    Softmax,
+    Transpose,
+)
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 from furiosa.isa.target import Target, target
@@ -107,6 +119,14 @@ class Net:
     def softmax(self, x: Op) -> Op:
         n, h, w, c = x.type.shape
         return self._op("npu.softmax", (x,), Softmax(), (n, h, w, c))
+
+    def matmul(self, a: Op, b: Op) -> Op:
+        n, h = (max(a.type.shape[axis], b.type.shape[axis]) for axis in (0, 1))
+        return self._op("npu.matmul", (a, b), MatMul(0.001, 3, 250), (n, h, a.type.shape[2], b.type.shape[3]))
+
+    def norm(self, kind: str, x: Op, channels: int) -> Op:
+        n, h, w, _ = x.type.shape
+        return self._op(f"npu.{kind}", (x,), Attrs(), (n, h, w, channels))
 
     def concat(self, axis: int, *xs: Op) -> Op:
         n, h, w, c = (

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler import op_cases_more  # noqa: F401  # enters its cases
+from tests.compiler import op_cases_matrices, op_cases_more  # noqa: F401  # enter their cases
 from tests.compiler.op_cases import CASES, OPSETS, conv, reshape
 from tests.compiler.quantized import Builder, on_cpu, quiet, same
 from tests.parity import current_onnxruntime
@@ -25,8 +25,8 @@ ROUNDING = {"conv clip", "residual block", "chain of convs", "swish", "concat of
             "averagepool 37 channels, counting pads", "sum relu averagepool reshape"}  # fmt: skip
 """Cases in which ONNX Runtime may compute in float32: the rows' ``parity`` says where, and allows one step."""
 ROUNDING_KINDS = (
-    "convtranspose", "reducemean", "reducesum", "resize linear", "exp", "log", "erf", "pow", "elu", "selu", "celu",
-    "softplus", "mish", "gelu",
+    "convtranspose", "reducemean", "reducesum", "reducel2", "lpnormalization", "resize linear", "exp", "log",
+    "erf", "pow", "elu", "selu", "celu", "softplus", "mish", "gelu",
 )  # fmt: skip
 """Cases of operators that it always computes in float32, by the beginning of their names."""
 
@@ -221,4 +221,4 @@ def test_any_moves(seed: int, shape: Any, perm: Any, target: Any, again: Any, ra
 def test_what_may_differ_is_said() -> None:
     rounding = {name for name, row in OPS.items() if row.parity}
     assert rounding == {"conv2d", "matmul", "average_pool2d", "global_average_pool", "softmax", "function", "reduce",
-                        "conv_transpose2d", "interpolate"}  # fmt: skip
+                        "conv_transpose2d", "interpolate", "product", "lp_normalization"}  # fmt: skip

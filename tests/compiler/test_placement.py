@@ -22,8 +22,8 @@ def _conv(shape: tuple[int, ...], weights: tuple[int, ...], **attributes: Any) -
     return lambda b: b.q(conv(b, b.qinput(*shape), weights, **attributes))
 
 
-def _computed_weights(b: Builder) -> str:
-    return b.q(b.op("MatMul", b.qinput(3, 4, 5), b.qinput(3, 5, 6)))
+def _biased_product(b: Builder) -> str:
+    return b.q(b.op("Add", b.op("MatMul", b.qinput(4, 5), b.qinput(5, 6)), b.const(b.normal(6))))
 
 
 def _float_weights(b: Builder) -> str:
@@ -104,7 +104,13 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("spatial_axes", "3", _conv((1, 2, 4, 4, 4), (2, 2, 2, 2, 2)), 13),
     ("weights_not_quantized", "float32", _float_weights, 13),
     ("symmetric_weights", "they are uint8", _uneven_weights, 13),
-    ("computed_weights", "`q4` is computed", _computed_weights, 13),
+    ("computed_weights", "`q4` is computed", of("Gemm", (4, 5), (5, 6)), 13),
+    ("matrices", "1 axis", of("MatMul", (4, 5), (5,)), 13),
+    ("bias", "a bias", _biased_product, 13),
+    ("products_of_two", "32769", of("MatMul", (1, 32769), (32769, 1)), 13),
+    ("batch", "a batch of 3", of("Softmax", (3, 4), axis=1), 13),
+    ("batch", "a batch of 4", of("LpNormalization", (4, 5), axis=1, p=2), 13),
+    ("norm_order", "p = 1", of("LpNormalization", (1, 5), axis=1, p=1), 13),
     ("computed_operand", "Div of 2 operands", of("Div", (2, 3), (2, 3)), 13),
     ("weights_rank", "1", lambda b: b.q(b.op("MatMul", b.qinput(5, 6), b.weight(b.normal(6)))), 13),
     ("trans_a", "transA = 1", _gemm(transA=1), 13),
@@ -119,7 +125,7 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("pad_mode", "edge", with_operands("Pad", (2, 3, 8, 8), [0, 0, 1, 1, 0, 0, 1, 2], mode="edge"), 13),
     ("negative_pads", "-1", with_operands("Pad", (2, 3, 8, 8), [0, 0, -1, 1, 0, 0, 1, -1]), 13),
     ("mergeable", "it moves 5", _six_axes, 13),
-    ("four_axes", "5 axes", of("Softmax", (1, 2, 3, 2, 2), axis=2), 13),
+    ("four_axes", "5 axes", of("MatMul", (1, 2, 3, 2, 2), (1, 2, 3, 2, 2)), 13),
     ("axes", "one has (1, 2, 1, 1, 1), the result (1, 2, 3, 2, 2)", of("Add", (1, 2, 3, 2, 2), (1, 2, 1, 1, 1)), 13),
     ("spatial", "3", of("MaxPool", (1, 2, 4, 4, 4), kernel_shape=[2, 2, 2]), 13),
     ("window_elements", "65792", of("MaxPool", (1, 1, 257, 256), kernel_shape=[257, 256]), 13),

@@ -149,7 +149,7 @@ def mean(
 
 
 def softmax(
-    w: Writer, rng: np.random.Generator, dtype: str, shape: tuple[int, ...] = (3, 10), beta: float = 1.0
+    w: Writer, rng: np.random.Generator, dtype: str, shape: tuple[int, ...] = (2, 10), beta: float = 1.0
 ) -> None:
     x, _, _ = _input(w, rng, dtype, shape)
     w.outputs = [w.tensor(shape, dtype, 1 / 256, np.iinfo(dtype).min)]

@@ -205,6 +205,25 @@ def softmax(b: Builder) -> None:
     b.emit(lir.Softmax(x=x, y=y, framework=framework, **b.quantization("x", "y")), y)
 
 
+def norm(b: Builder) -> None:
+    x = b.random.choice(b.tensors)
+    cls = b.random.choice([lir.ReduceL2, lir.L2Normalize])
+    y = b.dense((*x.shape[:3], 1) if cls is lir.ReduceL2 else x.shape, x)
+    b.emit(cls(x=x, y=y, **b.quantization("x", "y")), y)
+
+
+def matmul(b: Builder) -> None:
+    """The product of a tensor and its transpose, or its own broadcast first matrix."""
+    x = b.random.choice(b.tensors)
+    (n, h, w, k), (sn, sh, sw, sc) = x.shape, x.strides
+    other = View(x.address, (n, h, k, w), b.random.choice([(sn, sh, sc, sw), (0, 0, sc, sw)]))
+    y = b.dense((n, h, w, w), x)
+    quantization = b.quantization("a", "b", "y")
+    fields = {name: value for name, value in quantization.items() if not name.endswith("scale")}
+    lo, hi = limits(quantization["y_type"])
+    b.emit(lir.MatMul(a=x, b=other, y=y, multiplier=quantization["a_scale"], lo=lo + 3, hi=hi - 3, **fields), y)
+
+
 def transpose(b: Builder) -> None:
     x = b.random.choice(b.tensors)
     n, h, w, c = x.shape
@@ -248,7 +267,7 @@ def reload(b: Builder) -> None:
 
 OPERATIONS: list[Callable[[Builder], None]] = [
     convolution, convolution, max_pool, average_pool, add_average, global_average, binary, table, softmax,
-    transpose, concatenate, fill, spill, reload, Builder.load_input,
+    norm, matmul, transpose, concatenate, fill, spill, reload, Builder.load_input,
 ]  # fmt: skip
 
 

@@ -34,6 +34,18 @@ class Conv(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
+class MatMul(Attrs):
+    """``matmul`` of (a, b): (N, H, W, K) times (N, H, K, C); N and H of an operand may be 1.
+
+    The exact sum of products times ``multiplier`` is clamped to [lo, hi] in the stored integer type.
+    """
+
+    multiplier: float
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pool(Attrs):
     """``max_pool2d`` and ``average_pool2d`` of (x); ``pads`` as in Conv, what follows is for averages only."""
 
@@ -119,11 +131,14 @@ class Transpose(Attrs):
 # Kinds without attributes of their own (``Attrs``):
 #   table (x, table)             table is const u8 [1, 256] or [C, 256]
 #   expand (x)                   axes of one element repeated to the extent that the result has
+#   reduce_l2 (x)                (N, H, W, C) -> (N, H, W, 1): the Euclidean norm of the channels
+#   l2_normalize (x)             x divided by that norm
 #   view (x)                     the same bytes with another shape
 KINDS = frozenset(
     f"npu.{kind}"
     for kind in (
-        "conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "global_average_pool", "add_average_pool2d",
-        "add", "sub", "mul", "table", "softmax", "concat", "pad", "slice", "transpose", "expand", "view",
+        "conv2d", "depthwise_conv2d", "matmul", "max_pool2d", "average_pool2d", "global_average_pool",
+        "add_average_pool2d", "add", "sub", "mul", "table", "softmax", "reduce_l2", "l2_normalize",
+        "concat", "pad", "slice", "transpose", "expand", "view",
     )
 )  # fmt: skip

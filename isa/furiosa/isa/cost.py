@@ -15,6 +15,7 @@ from furiosa.isa.instructions import Engine, Instruction, View
 from furiosa.isa.target import Target
 
 _SOFTMAX_PASSES = 3
+_NORMALIZE_PASSES = 2
 _PAD = "LowLevelPad"
 
 _Windows = (lir.Conv2d, lir.DepthwiseConv2d, lir.MaxPool2d, lir.AveragePool2d)
@@ -148,6 +149,17 @@ def _convolution(inst: lir.Conv2d, target: Target) -> int:
     return target.conv_start_cycles + _ceil(blocks, target.slices) * reduction * step + broadcast
 
 
+def _matmul(inst: lir.MatMul, target: Target) -> int:
+    """A convolution of 1x1 for each matrix, after the second operand came over the exchange to where weights lie."""
+    n, h, w, c = inst.y.shape
+    strips = n * h * _ceil(w, target.mac_rows)
+    blocks = strips * _ceil(c, target.mac_columns)
+    taps = inst.a.shape[3] * min(strips, target.broadcast_strips)
+    broadcast = _ceil(taps * target.mac_rows, target.broadcast_bytes_per_cycle)
+    brought = _ceil(_distinct_bytes(inst.b), target.exchange_bytes_per_cycle)
+    return target.conv_start_cycles + brought + _ceil(blocks, target.slices) * inst.a.shape[3] + broadcast
+
+
 def _is_part(view: View) -> bool:
     """Whether a view shows some of the channels of a wider tensor."""
     return view.shape[2] > 1 and view.strides[2] != view.shape[3]
@@ -192,6 +204,16 @@ def _softmax(inst: lir.Softmax, target: Target) -> int:
     return target.issue_cycles + vector_cycles(_SOFTMAX_PASSES * inst.y.size, target)
 
 
+def _reduce_l2(inst: lir.ReduceL2, target: Target) -> int:
+    """issue + one fetch an input element."""
+    return target.issue_cycles + vector_cycles(inst.x.size, target)
+
+
+def _l2_normalize(inst: lir.L2Normalize, target: Target) -> int:
+    """issue + two passes: sum of squares, quotient."""
+    return target.issue_cycles + vector_cycles(_NORMALIZE_PASSES * inst.y.size, target)
+
+
 def _copy(inst: lir.Copy, target: Target) -> int:
     """issue + a fetch and a commit an element, which nothing overlaps as there is no arithmetic between them."""
     return target.issue_cycles + vector_cycles(2 * prod(inst.shape), target)
@@ -203,8 +225,9 @@ def _fill(inst: lir.Fill, target: Target) -> int:
 
 
 _CYCLES: dict[type[Instruction], Callable[[Any, Target], int]] = {
-    lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _window, lir.MaxPool2d: _window,
-    lir.AveragePool2d: _window, lir.GlobalAveragePool: _global_average,
+    lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _window, lir.MatMul: _matmul,
+    lir.MaxPool2d: _window, lir.AveragePool2d: _window, lir.GlobalAveragePool: _global_average,
     lir.AddAveragePool2d: _add_window, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
-    lir.Table: _table, lir.Softmax: _softmax, lir.Copy: _copy, lir.Fill: _fill,
+    lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2, lir.L2Normalize: _l2_normalize,
+    lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

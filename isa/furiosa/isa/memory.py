@@ -110,11 +110,13 @@ def _convolution(inst: lir.Conv2d | lir.DepthwiseConv2d) -> Regions:
     return Regions(reads, (of_view(inst.y),))
 
 
-def _unary(inst: lir.MaxPool2d | lir.AveragePool2d | lir.GlobalAveragePool | lir.Softmax) -> Regions:
+def _unary(
+    inst: lir.MaxPool2d | lir.AveragePool2d | lir.GlobalAveragePool | lir.Softmax | lir.ReduceL2 | lir.L2Normalize,
+) -> Regions:
     return Regions((of_view(inst.x),), (of_view(inst.y),))
 
 
-def _binary(inst: lir.Add | lir.Sub | lir.Mul | lir.AddAveragePool2d) -> Regions:
+def _binary(inst: lir.Add | lir.Sub | lir.Mul | lir.AddAveragePool2d | lir.MatMul) -> Regions:
     return Regions((of_view(inst.a), of_view(inst.b)), (of_view(inst.y),))
 
 
@@ -133,9 +135,10 @@ def _fill(inst: lir.Fill) -> Regions:
 
 _REGIONS: dict[type[Instruction], Callable[[Any], Regions]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _convolution,
-    lir.MaxPool2d: _unary, lir.AveragePool2d: _unary, lir.GlobalAveragePool: _unary,
+    lir.MatMul: _binary, lir.MaxPool2d: _unary, lir.AveragePool2d: _unary, lir.GlobalAveragePool: _unary,
     lir.AddAveragePool2d: _binary, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
-    lir.Table: _table, lir.Softmax: _unary, lir.Copy: _copy, lir.Fill: _fill,
+    lir.Table: _table, lir.Softmax: _unary, lir.ReduceL2: _unary, lir.L2Normalize: _unary,
+    lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip
 
 

@@ -20,6 +20,9 @@ WINDOW_LIMIT = 1 << 16
 REDUCTION_LIMIT = 1 << 16
 """Most products in one accumulator, and elements of a window: 2**16 * 255 * 128 is below 2**31."""
 
+PRODUCT_LIMIT = 1 << 15
+"""Most products of two activations in one accumulator: 2**15 * 255 * 255 is below 2**31."""
+
 PADDED_LIMIT = 1 << 26
 """Most elements of an input with its padding."""
 
@@ -152,6 +155,21 @@ def _depthwise(inst: lir.DepthwiseConv2d, sram_bytes: int) -> None:
     _convolution(inst, sram_bytes)
 
 
+def _matmul(inst: lir.MatMul, sram_bytes: int) -> None:
+    for name in ("a", "b", "y"):
+        _view(name, getattr(inst, name), sram_bytes)
+    (n, h, w, k), c = inst.a.shape, inst.y.shape[3]
+    _equal("b shape", inst.b.shape, "the shapes of `a` and `y`", (n, h, k, c))
+    _equal("y shape", inst.y.shape, "the shapes of `a` and `b`", (n, h, w, c))
+    _equal("a channel stride", inst.a.strides[3], "a product", 1)
+    _equal("y channel stride", inst.y.strides[3], "a product", 1)
+    _ranged("products an output", k, 1, PRODUCT_LIMIT)
+    _zero("a_zero", inst.a_zero, inst.a_type)
+    _zero("b_zero", inst.b_zero, inst.b_type)
+    _zero("y_zero", inst.y_zero, inst.y_type)
+    _clamp(inst)
+
+
 def _pool(inst: lir.MaxPool2d | lir.AveragePool2d | lir.AddAveragePool2d, x: View, sram_bytes: int) -> None:
     _view("y", inst.y, sram_bytes)
     _equal("y channels", inst.y.shape[3], "the input", x.shape[3])
@@ -196,7 +214,9 @@ def _add_average_pool(inst: lir.AddAveragePool2d, sram_bytes: int) -> None:
         raise Illegal(f"`floor` is {inst.floor}, it must be 0 or -inf")
 
 
-def _unary_types(inst: lir.AveragePool2d | lir.GlobalAveragePool | lir.Softmax) -> None:
+def _unary_types(
+    inst: lir.AveragePool2d | lir.GlobalAveragePool | lir.Softmax | lir.ReduceL2 | lir.L2Normalize,
+) -> None:
     _scale("x_scale", inst.x_scale)
     _scale("y_scale", inst.y_scale)
     _zero("x_zero", inst.x_zero, inst.x_type)
@@ -213,6 +233,20 @@ def _global_average(inst: lir.GlobalAveragePool, sram_bytes: int) -> None:
 
 
 def _softmax(inst: lir.Softmax, sram_bytes: int) -> None:
+    _view("x", inst.x, sram_bytes)
+    _view("y", inst.y, sram_bytes)
+    _equal("y shape", inst.y.shape, "the shape of `x`", inst.x.shape)
+    _unary_types(inst)
+
+
+def _reduce_l2(inst: lir.ReduceL2, sram_bytes: int) -> None:
+    _view("x", inst.x, sram_bytes)
+    _view("y", inst.y, sram_bytes)
+    _equal("y shape", inst.y.shape, "the shape of `x`", (*inst.x.shape[:3], 1))
+    _unary_types(inst)
+
+
+def _l2_normalize(inst: lir.L2Normalize, sram_bytes: int) -> None:
     _view("x", inst.x, sram_bytes)
     _view("y", inst.y, sram_bytes)
     _equal("y shape", inst.y.shape, "the shape of `x`", inst.x.shape)
@@ -243,7 +277,7 @@ def _binary_types(inst: lir.Add | lir.Sub | lir.Mul | lir.AddAveragePool2d) -> N
     _zero("y_zero", inst.y_zero, inst.y_type)
 
 
-def _clamp(inst: lir.Conv2d | lir.DepthwiseConv2d | lir.Add | lir.Sub | lir.Mul) -> None:
+def _clamp(inst: lir.Conv2d | lir.DepthwiseConv2d | lir.Add | lir.Sub | lir.Mul | lir.MatMul) -> None:
     low, high = _range(inst.y_type)
     _ranged("lo", inst.lo, low, high)
     _ranged("hi", inst.hi, inst.lo, high)
@@ -269,8 +303,9 @@ def _fill(inst: lir.Fill, sram_bytes: int) -> None:
 
 
 _CHECKS: dict[type[Instruction], Callable[[Any, int], None]] = {
-    lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _depthwise,
+    lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _depthwise, lir.MatMul: _matmul,
     lir.MaxPool2d: _max_pool, lir.AveragePool2d: _average_pool, lir.GlobalAveragePool: _global_average,
     lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
-    lir.Table: _table, lir.Softmax: _softmax, lir.Copy: _copy, lir.Fill: _fill,
+    lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2, lir.L2Normalize: _l2_normalize,
+    lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

@@ -152,6 +152,13 @@ def _convolution(machine: Interpreter, inst: lir.Conv2d | lir.DepthwiseConv2d, w
     machine.put(inst.y, y)
 
 
+def _matmul(machine: Interpreter, inst: lir.MatMul) -> None:
+    a, b = machine.view(inst.a, inst.a_type), machine.view(inst.b, inst.b_type)
+    y = arithmetic.product(a, b, inst.multiplier, inst.a_zero, inst.b_zero, inst.y_zero, _type(inst.y_type), inst.lo,
+                           inst.hi)  # fmt: skip
+    machine.put(inst.y, y)
+
+
 def _max_pool(machine: Interpreter, inst: lir.MaxPool2d) -> None:
     x = machine.view(inst.x, inst.type)
     x, pads = _fitted(x, inst.y, inst.kernel, inst.strides, inst.dilations, inst.pads)
@@ -217,6 +224,12 @@ def _softmax(machine: Interpreter, inst: lir.Softmax) -> None:
     machine.put(inst.y, softmax(x, inst.x_scale, inst.y_scale, inst.y_zero))
 
 
+def _norm(machine: Interpreter, inst: lir.ReduceL2 | lir.L2Normalize) -> None:
+    formula = arithmetic.reduce_l2 if isinstance(inst, lir.ReduceL2) else arithmetic.l2_normalize
+    qx, qy = Scaling(inst.x_scale, inst.x_zero), Scaling(inst.y_scale, inst.y_zero)
+    machine.put(inst.y, formula(machine.view(inst.x, inst.x_type), qx, qy, _type(inst.y_type)))
+
+
 def _binary(machine: Interpreter, inst: lir.Add | lir.Sub | lir.Mul) -> None:
     a, b = machine.view(inst.a, inst.a_type), machine.view(inst.b, inst.b_type)
     qa, qb = Scaling(inst.a_scale, inst.a_zero), Scaling(inst.b_scale, inst.b_zero)
@@ -246,8 +259,9 @@ def _fill(machine: Interpreter, inst: lir.Fill) -> None:
 
 
 _EXECUTE: dict[type[Instruction], Callable[[Interpreter, Any], None]] = {
-    lir.Load: _load, lir.Store: _store, lir.Conv2d: _conv2d, lir.DepthwiseConv2d: _depthwise,
+    lir.Load: _load, lir.Store: _store, lir.Conv2d: _conv2d, lir.DepthwiseConv2d: _depthwise, lir.MatMul: _matmul,
     lir.MaxPool2d: _max_pool, lir.AveragePool2d: _average_pool, lir.GlobalAveragePool: _global_average,
     lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
-    lir.Table: _table, lir.Softmax: _softmax, lir.Copy: _copy, lir.Fill: _fill,
+    lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _norm, lir.L2Normalize: _norm,
+    lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

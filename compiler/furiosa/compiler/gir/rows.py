@@ -11,7 +11,7 @@ import numpy as np
 
 from furiosa.compiler.gir.boxes import Axis, Box, Four, Reads, all_of, same
 from furiosa.compiler.graph import Op, TensorType
-from furiosa.compiler.lowlevel import AddPool, Binary, Conv, Pad, Pool, Slice, Softmax, Transpose
+from furiosa.compiler.lowlevel import AddPool, Binary, Conv, MatMul, Pad, Pool, Slice, Softmax, Transpose
 from furiosa.isa import instructions as isa
 from furiosa.isa.instructions import Activation, CopyKind, Instruction, View
 
@@ -155,6 +155,24 @@ def _convolution(cls: type[isa.Conv2d] | type[isa.DepthwiseConv2d], tile: Tile) 
     ),)  # fmt: skip
 
 
+def _matmul_reads(op: Op) -> tuple[Reads, ...]:
+    (an, ah, w, k), (bn, bh, _, c) = four(op.inputs[0]), four(op.inputs[1])
+    return ((_spreading(op, 0, an), _spreading(op, 1, ah), Axis(2, w), all_of(3, k)),
+            (_spreading(op, 0, bn), _spreading(op, 1, bh), all_of(2, k), Axis(3, c)))  # fmt: skip
+
+
+def _matmul(tile: Tile) -> tuple[Instruction, ...]:
+    attrs: MatMul = tile.op.attrs
+    a, b, y = tile.op.inputs[0].type, tile.op.inputs[1].type, tile.op.type
+    n, h, w, c = tile.y.shape
+    depth = tile.operand(0).shape[3]
+    return (isa.MatMul(
+        a=_spread(tile.operand(0), (n, h, w, depth)), b=_spread(tile.operand(1), (n, h, depth, c)), y=tile.y,
+        a_type=_activation(a), b_type=_activation(b), y_type=_activation(y), a_zero=a.zero, b_zero=b.zero,
+        y_zero=y.zero, multiplier=attrs.multiplier, lo=attrs.lo, hi=attrs.hi,
+    ),)  # fmt: skip
+
+
 def _pool_reads(op: Op) -> tuple[Reads, ...]:
     return _windows(op, Axis(3, op.inputs[0].type.shape[3]))
 
@@ -229,15 +247,24 @@ def _softmax(tile: Tile) -> tuple[Instruction, ...]:
     return (isa.Softmax(x=tile.x, y=tile.y, framework=attrs.framework, **fields),)
 
 
+def _norm_reads(op: Op) -> tuple[Reads, ...]:
+    return _softmax_reads(op.inputs[0])
+
+
+def _norm(cls: type[isa.ReduceL2] | type[isa.L2Normalize], tile: Tile) -> tuple[Instruction, ...]:
+    return (cls(x=tile.x, y=tile.y, **_scaled(tile.op)),)
+
+
 def _broadcast_reads(op: Op) -> tuple[Reads, ...]:
-    shape = four(op)
-
-    def axis(index: int, extent: int) -> Axis:
-        return Axis(index, extent) if extent == shape[index] else all_of(index, 1)
-
     return tuple(
-        (axis(0, n), axis(1, h), axis(2, w), axis(3, c)) for n, h, w, c in (four(x) for x in op.inputs)
-    )  # fmt: skip
+        (_spreading(op, 0, n), _spreading(op, 1, h), _spreading(op, 2, w), _spreading(op, 3, c))
+        for n, h, w, c in map(four, op.inputs)
+    )
+
+
+def _spreading(op: Op, axis: int, extent: int) -> Axis:
+    """An axis of an input that has one element where the output has more, or as many as the output."""
+    return Axis(axis, extent) if extent == op.type.shape[axis] else all_of(axis, 1)
 
 
 def _spread(view: View, shape: Four) -> View:
@@ -344,6 +371,7 @@ ROWS: dict[str, Row] = {
         "NHWC", _depthwise_reads, partial(_convolution, isa.DepthwiseConv2d), _depthwise_params, _depthwise_grain,
         windowed=True,
     ),
+    "npu.matmul": Row("NHWC", _matmul_reads, _matmul),
     "npu.max_pool2d": Row("NHWC", _pool_reads, _max_pool, windowed=True),
     "npu.average_pool2d": Row("NHWC", _pool_reads, _average_pool, windowed=True),
     "npu.global_average_pool": Row("NC", _global_reads, _global_average_pool),
@@ -353,6 +381,8 @@ ROWS: dict[str, Row] = {
     "npu.mul": Row("NHWC", _broadcast_reads, partial(_binary, isa.Mul)),
     "npu.table": Row("NHWC", _same_reads, _table, _table_params),
     "npu.softmax": Row("NHW", _softmax_reads, _softmax),
+    "npu.reduce_l2": Row("NHW", _norm_reads, partial(_norm, isa.ReduceL2)),
+    "npu.l2_normalize": Row("NHW", _norm_reads, partial(_norm, isa.L2Normalize)),
     "npu.slice": Row("NHWC", _slice_reads, _slice, scattered=True),
     "npu.transpose": Row("NHWC", _transpose_reads, _transpose, scattered=True),
     "npu.expand": Row("NHWC", _broadcast_reads, _expand),

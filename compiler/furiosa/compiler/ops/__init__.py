@@ -9,6 +9,7 @@ from furiosa.compiler.ops import (
     elementwise,
     functions,
     interpolate,
+    matmul,
     movement,
     normalization,
     pool,
@@ -20,8 +21,8 @@ from furiosa.compiler.ops import (
 from furiosa.compiler.ops.table import OpDef
 
 ROOMS = (
-    axes_mean, conv, conv_transpose, elementwise, functions, prelu, movement, selection, blocks, normalization, reduce,
-    pool, interpolate, resize,
+    axes_mean, conv, matmul, conv_transpose, elementwise, functions, prelu, movement, selection, blocks, normalization,
+    reduce, pool, interpolate, resize,
 )  # fmt: skip
 OPS: dict[str, OpDef] = {row.name: row for room in ROOMS for row in room.ROWS}
 BY_ONNX = {onnx: tuple(row for row in OPS.values() if onnx in row.onnx) for each in OPS.values() for onnx in each.onnx}

@@ -1,4 +1,4 @@
-"""Convolutions and matrix products with constant weights."""
+"""Convolutions with constant weights, and what they share with matrix products."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, const
-from furiosa.compiler.ops.layout import channel_scales, low, nhwc, transpose
-from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse, rule
+from furiosa.compiler.ops.layout import channel_scales, low, nhwc
+from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
 from furiosa.compiler.ops.windows import padding_below_kernel, window, window_size
 from furiosa.isa.arithmetic import multiplier
 from furiosa.isa.dtypes import DType
@@ -36,19 +36,6 @@ class Conv(Attrs):
     lo: int
     hi: int
     in_float32: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MatMul(Attrs):
-    """Of ``matmul``: y = x @ w.T * alpha + bias over the last axis of x, clamped to [lo, hi]; w is const i8 [M, K].
-
-    ``in_float32`` as in Conv.
-    """
-
-    lo: int
-    hi: int
-    in_float32: bool
-    alpha: float = 1.0
 
 
 @rule(128, "split the channels over several operators")
@@ -96,9 +83,9 @@ def quantized_weights(unit: Unit) -> Op:
     """The weights; as int8 with zero point 0 wherever their values fit into it."""
     second = unit.inputs[1] if len(unit.inputs) > 1 else None
     if second is not None and second.kind != "const":
-        raise refuse("computed_weights", "products of two computed tensors are not accelerated",
-                     f"`{second.name}` is computed", "constant weights",
-                     "keep it on the CPU, or use a network without such products (attention)")  # fmt: skip
+        raise refuse("computed_weights", "the weights must be constant", f"`{second.name}` is computed",
+                     "constant weights",
+                     "store the weights as an initializer, or write the product as MatMul")  # fmt: skip
     weights = unit.constant(1)
     quant = None if weights is None else weights.type.quant
     if weights is None or quant is None:
@@ -143,37 +130,9 @@ def build_conv(unit: Unit) -> Op:
         weights = replace(weights, type=replace(weights.type, shape=weights.value.shape))
     box = window(unit.node, x.type.shape, weights.type.shape[2:])
     group = unit.node.int("group", 1)
-    attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi, _in_float32(unit))
+    attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi, in_float32(unit))
     bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0])
     return unit.op("conv2d", (x, weights, bias), attrs)
-
-
-def build_matmul(unit: Unit) -> Op:
-    """A Gemm or MatMul with constant int8 weights."""
-    x, weights = unit.x(), quantized_weights(unit)
-    if weights.type.size == 0 or len(weights.type.shape) != 2:
-        raise refuse("weights_rank", "the weights of a matrix product must have two axes",
-                     len(weights.type.shape), 2, "split the operator, or flatten the weights")  # fmt: skip
-    alpha = _gemm_factors(unit.node)
-    if unit.node.op_type == "MatMul" or not unit.node.int("transB", 0):
-        quant = weights.type.quant
-        if quant is not None and quant.axis is not None:
-            quant = replace(quant, axis=1 - quant.axis)
-        weights = const(f"{weights.name}:transposed", weights.value.T, quant)
-    bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0], alpha)
-    gemm = unit.node.op_type == "Gemm" or unit.constant(2) is not None
-    return unit.op("matmul", (x, weights, bias), MatMul(unit.lo, unit.hi, _in_float32(unit, gemm), alpha))
-
-
-def _gemm_factors(node: Node) -> float:
-    if node.op_type != "Gemm":
-        return 1.0
-    if node.int("transA", 0):
-        raise refuse("trans_a", "the first operand of Gemm must not be transposed", "transA = 1", "transA = 0",
-                     "put a Transpose before it")  # fmt: skip
-    if node.float("beta", 1.0) != 1.0:
-        raise refuse("beta", "beta of Gemm must be 1", node.float("beta", 1.0), 1, "scale the bias")
-    return node.float("alpha", 1.0)
 
 
 def lower_conv(op: Op, inputs: tuple[Op, ...]) -> Op:
@@ -187,25 +146,10 @@ def lower_conv(op: Op, inputs: tuple[Op, ...]) -> Op:
     packed = packed[0] if depthwise else packed
     out = lowlevel.Conv(attrs.kernel_shape, attrs.strides, attrs.dilations, attrs.pads, attrs.group, attrs.lo, attrs.hi)
     kind = "depthwise_conv2d" if depthwise else "conv2d"
-    return low(kind, (x, *_parameters(op, packed, weights, bias, 1.0)), out, nhwc(op.type.shape), op)
+    return low(kind, (x, *parameters(op, packed, weights, bias, 1.0)), out, nhwc(op.type.shape), op)
 
 
-def lower_matmul(op: Op, inputs: tuple[Op, ...]) -> Op:
-    """A 1x1 convolution; the reduced axis, which is the last, must lie where the channels are."""
-    x, weights, bias = inputs[0], op.inputs[1], op.inputs[2]
-    rank = len(op.type.shape)
-    packed = weights.value[:, None, None, :]
-    attrs = lowlevel.Conv((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1, op.attrs.lo, op.attrs.hi)
-    parameters = _parameters(op, packed, weights, bias, op.attrs.alpha)
-    if rank <= 2:
-        return low("conv2d", (x, *parameters), attrs, nhwc(op.type.shape), op)
-    turned = transpose(x, (0, 1, 3, 2), op, ":rows")
-    n, h, s, _ = turned.type.shape
-    product = low("conv2d", (turned, *parameters), attrs, (n, h, s, weights.type.shape[0]), op, ":product")
-    return transpose(product, (0, 1, 3, 2), op, "")
-
-
-def _parameters(op: Op, packed: Array, weights: Op, bias: Op, alpha: float) -> tuple[Op, Op, Op]:
+def parameters(op: Op, packed: Array, weights: Op, bias: Op, alpha: float) -> tuple[Op, Op, Op]:
     """The constants that the instruction reads: weights, bias, multipliers."""
     scales = channel_scales(weights.type.quant, bias.type.size)
     factors = multiplier(op.inputs[0].type.scale, scales, op.type.scale, alpha)
@@ -219,7 +163,7 @@ def _parameters(op: Op, packed: Array, weights: Op, bias: Op, alpha: float) -> t
     )
 
 
-def _in_float32(unit: Unit, gemm: bool = False) -> bool:
+def in_float32(unit: Unit, gemm: bool = False) -> bool:
     """Whether ONNX Runtime computes this product in float32 (see PARITY); it has an int8 kernel for Gemm only."""
     types = {unit.x().type.dtype, unit.out.dtype}
     integer = len(types) == 1 if gemm else types == {DType.U8}
@@ -231,8 +175,4 @@ conv2d = OpDef(
     rules=(four_axes, groups, dilation, padding_below_kernel, window_size, products, symmetric_weights,
            output_channel_scales),
 )  # fmt: skip
-matmul = OpDef(
-    name="matmul", onnx=("Gemm", "MatMul"), build=build_matmul, lower=lower_matmul, parity=PARITY,
-    rules=(four_axes, products, symmetric_weights, output_channel_scales),
-)  # fmt: skip
-ROWS = (conv2d, matmul)
+ROWS = (conv2d,)

@@ -92,6 +92,15 @@ def reshape(x: Op, old: tuple[int, ...], new: tuple[int, ...], like: Op, suffix:
     return transpose(view(flat, nchw(new), like, f"{suffix}:shape"), TO_NHWC, like, suffix)
 
 
+def innermost(x: Op, shape: tuple[int, ...], axes: range, like: Op) -> tuple[Op, tuple[int, int, int]]:
+    """``x``, a tensor of the model's ``shape``, with these axes as its channels; the extents before, of and after them.
+
+    The result stands for a tensor of the model with the three extents as its shape.
+    """
+    extents = (prod(shape[: axes.start]), prod(shape[axes.start : axes.stop]), prod(shape[axes.stop :]))
+    return reshape(x, shape, extents, like, ":rows"), extents
+
+
 def _four(op: Op) -> Four:
     n, h, w, c = op.type.shape
     return n, h, w, c

@@ -1,16 +1,15 @@
-"""Operators over the channels: BatchNormalization as a table for each channel, and Softmax."""
+"""Operators over the channels: BatchNormalization as a table for each channel, Softmax and LpNormalization."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op, const
-from furiosa.compiler.ops.layout import affine, low, nhwc, reshape, spatial_axis, table, transpose
-from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, four_axes, refuse
+from furiosa.compiler.ops.layout import affine, innermost, low, nhwc, reshape, table
+from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, four_axes, refuse, rule
 from furiosa.isa import arithmetic
 from furiosa.isa.instructions import Framework
 
@@ -34,6 +33,20 @@ class Softmax(Attrs):
     flattened: bool
     framework: Framework = Framework.ONNX
     beta: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LpNormalization(Attrs):
+    """Of ``lp_normalization``: the axis along which x is divided by its Euclidean norm."""
+
+    axis: int
+
+
+@rule(2, "compile with a batch of 1 or 2, or do this step in the program")
+def batch(op: Op) -> str | None:
+    """Softmax and LpNormalization are accelerated for a batch of at most 2"""
+    shape = op.inputs[0].type.shape
+    return f"a batch of {shape[0]}" if len(shape) > 1 and shape[0] > 2 else None
 
 
 def build_batch_norm(unit: Unit) -> Op:
@@ -85,22 +98,37 @@ def lower_softmax(op: Op, inputs: tuple[Op, ...]) -> Op:
     """The axis is brought to where the channels are."""
     shape, axis = op.type.shape, op.attrs.axis
     attrs = lowlevel.Softmax(op.attrs.framework, op.attrs.beta)
-    if op.attrs.flattened:
-        rows = (prod(shape[:axis]), prod(shape[axis:]))
-        flat = reshape(inputs[0], shape, rows, op, ":rows")
-        return reshape(low("softmax", (flat,), attrs, nhwc(rows), op, ":softmax"), rows, shape, op, "")
-    axis = spatial_axis(axis, len(shape))
-    if axis == 3:
-        return low("softmax", inputs, attrs, nhwc(shape), op)
-    swap = {0: (3, 1, 2, 0), 1: (0, 3, 2, 1), 2: (0, 1, 3, 2)}[axis]
-    turned = transpose(inputs[0], swap, op, ":rows")
-    n, h, w, c = turned.type.shape
-    return transpose(low("softmax", (turned,), attrs, (n, h, w, c), op, ":softmax"), swap, op, "")
+    axes = range(axis, len(shape) if op.attrs.flattened else axis + 1)
+    rows, extents = innermost(inputs[0], shape, axes, op)
+    return reshape(low("softmax", (rows,), attrs, nhwc(extents), op, ":softmax"), extents, shape, op, "")
+
+
+def build_lp_normalization(unit: Unit) -> Op:
+    """A LpNormalization by the Euclidean norm."""
+    order = unit.node.int("p", 2)
+    if order != 2:
+        raise refuse("norm_order", "only the Euclidean norm is accelerated", f"p = {order}", "p = 2",
+                     "normalize with p = 2")  # fmt: skip
+    if unit.clamped:
+        raise refuse("activation", "an activation after LpNormalization needs a quantization in between",
+                     "Relu or Clip", "none", QUANTIZE)  # fmt: skip
+    x = unit.x()
+    return unit.op("lp_normalization", (x,), LpNormalization(unit.node.int("axis", -1) % len(x.type.shape)))
+
+
+def lower_lp_normalization(op: Op, inputs: tuple[Op, ...]) -> Op:
+    """The axis is brought to where the channels are."""
+    shape, axis = op.type.shape, op.attrs.axis
+    rows, extents = innermost(inputs[0], shape, range(axis, axis + 1), op)
+    return reshape(low("l2_normalize", (rows,), Attrs(), nhwc(extents), op, ":normalized"), extents, shape, op, "")
 
 
 ROWS = (
     OpDef("channel_affine", ("BatchNormalization",), build_batch_norm, lower_channel_affine, rules=(four_axes,)),
-    OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(four_axes,),
+    OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(batch,),
           parity="where ONNX Runtime computes Softmax in float32 (int8 in, uint8 out or the other way round), the "
                  "result may differ by one step"),
+    OpDef("lp_normalization", ("LpNormalization",), build_lp_normalization, lower_lp_normalization, rules=(batch,),
+          parity="ONNX Runtime adds the squares up in float32, in an order of its own: the result may differ by one "
+                 "step at a tie"),
 )  # fmt: skip

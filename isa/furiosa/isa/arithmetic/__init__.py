@@ -9,6 +9,7 @@ from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mu
 from furiosa.isa.arithmetic.float32 import fma
 from furiosa.isa.arithmetic.functions import batch_normalization
 from furiosa.isa.arithmetic.lite import fixed_sum, lite_average_pool, lite_binary, lite_softmax
+from furiosa.isa.arithmetic.norms import l2_normalize, reduce_l2
 from furiosa.isa.arithmetic.pooling import (
     average_pool,
     float_average_pool,
@@ -17,7 +18,7 @@ from furiosa.isa.arithmetic.pooling import (
     max_pool,
     pooled_size,
 )
-from furiosa.isa.arithmetic.products import conv2d, conv2d_accumulate, matmul, matmul_accumulate
+from furiosa.isa.arithmetic.products import conv2d, conv2d_accumulate, matmul, matmul_accumulate, product
 from furiosa.isa.arithmetic.quantization import dequantize, quantize
 from furiosa.isa.arithmetic.requantize import multiplier, requantize, scale_accumulator
 from furiosa.isa.arithmetic.softmax import exponentials, softmax
@@ -43,6 +44,7 @@ __all__ = [
     "float_sub",
     "fma",
     "global_average_pool",
+    "l2_normalize",
     "lite_average_pool",
     "lite_binary",
     "lite_softmax",
@@ -53,7 +55,9 @@ __all__ = [
     "mul",
     "multiplier",
     "pooled_size",
+    "product",
     "quantize",
+    "reduce_l2",
     "requantize",
     "scale_accumulator",
     "softmax",

@@ -54,6 +54,25 @@ def matmul(
     return requantize(matmul_accumulate(x, w, bias, x_zero), multipliers, y_zero, dtype, lo, hi)
 
 
+def product(
+    a: Quantized,
+    b: Quantized,
+    multiplier: float,
+    a_zero: int,
+    b_zero: int,
+    y_zero: int,
+    dtype: DTypeLike,
+    lo: int | None = None,
+    hi: int | None = None,
+) -> Quantized:
+    """QLinearMatMul of two computed tensors: requantize(sum((a - a_zero) * (b - b_zero))).
+
+    a [..., W, K], b [..., K, C], y [..., W, C]; `multiplier` is float32(a_scale * b_scale) / y_scale.
+    """
+    left, right = (np.subtract(x, zero, dtype=np.int16).astype(np.float32) for x, zero in ((a, a_zero), (b, b_zero)))
+    return requantize(_exact_product(left, right), np.float32(multiplier), y_zero, dtype, lo, hi)
+
+
 def conv2d_accumulate(
     x: Quantized,
     w: NDArray[Any],

@@ -9,8 +9,9 @@ import numpy as np
 
 from furiosa.compiler.frontend.tflite.site import Site
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
-from furiosa.compiler.ops.conv import Conv, MatMul
+from furiosa.compiler.ops.conv import Conv
 from furiosa.compiler.ops.conv_transpose import ConvTranspose
+from furiosa.compiler.ops.matmul import MatMul
 from furiosa.compiler.ops.resize import Resize
 from furiosa.compiler.ops.table import refuse
 from furiosa.isa.dtypes import DType

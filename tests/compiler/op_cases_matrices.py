@@ -1,0 +1,73 @@
+"""More cases, entered by import: products of two computed tensors, norms, and attention."""
+
+from __future__ import annotations
+
+import numpy as np
+from tests.compiler.op_cases import Shape, add, case, of, quantized_constant
+from tests.compiler.op_cases_more import reduced
+from tests.compiler.quantized import Builder
+
+_shape: Shape
+
+for _left, _right in (
+    ((5, 6), (6, 9)), ((1, 6), (6, 1)), ((2, 5, 6), (2, 6, 7)), ((2, 3, 5, 6), (2, 3, 6, 7)),
+    ((2, 3, 5, 6), (3, 6, 7)), ((2, 3, 5, 6), (6, 7)), ((3, 5, 6), (2, 1, 6, 7)), ((1, 3, 5, 6), (2, 3, 6, 7)),
+    ((1, 4, 33, 70), (1, 4, 70, 41)),
+):  # fmt: skip
+    add(f"matmul of two, {_left} by {_right}", of("MatMul", _left, _right))
+
+
+@case("matmul of a constant and a tensor")
+def _(b: Builder) -> str:
+    return b.q(b.op("MatMul", quantized_constant(b, 5, 6), b.qinput(2, 6, 7)))
+
+
+@case("matmul of one tensor with itself")
+def _(b: Builder) -> str:
+    x = b.qinput(2, 6, 6)
+    return b.q(b.op("MatMul", x, x))
+
+
+@case("matmul relu")
+def _(b: Builder) -> str:
+    return b.q(b.op("Relu", b.op("MatMul", b.qinput(2, 5, 6), b.qinput(2, 6, 7))))
+
+
+@case("attention", 13, 17)
+def _(b: Builder) -> str:
+    """Two heads of five features, over seven words."""
+
+    def heads(x: str, *order: int) -> str:
+        apart = b.q(b.op("Reshape", x, b.const([1, 7, 2, 5], np.int64)))
+        return b.q(b.op("Transpose", apart, perm=order))
+
+    x = b.qinput(1, 7, 10)
+    query, key, value = (b.q(b.op("MatMul", x, b.weight(b.normal(10, 10)))) for _ in range(3))
+    scores = b.q(b.op("MatMul", heads(query, 0, 2, 1, 3), heads(key, 0, 2, 3, 1)))
+    shares = b.q(b.op("Softmax", b.q(b.op("Mul", scores, b.const(5**-0.5))), axis=-1))
+    mixed = b.q(b.op("Transpose", b.q(b.op("MatMul", shares, heads(value, 0, 2, 1, 3))), perm=[0, 2, 1, 3]))
+    return b.q(b.op("Reshape", mixed, b.const([1, 7, 10], np.int64)))
+
+
+for _shape, _axes in (
+    ((2, 5, 4, 3), [1]), ((2, 5, 4, 3), [2, 3]), ((2, 5, 4, 3), [-1]), ((2, 5, 4, 3), []), ((3, 6, 7), [1]),
+    ((4, 6), [1]), ((7,), [0]), ((2, 3, 4, 2, 3), [3, 4]), ((1, 300, 2), [1]),
+):  # fmt: skip
+    for _keep in (0, 1):
+        _opsets = (11, 13, 18) if _axes == [1] else (13,)
+        add(f"reducel2 {_shape} over {_axes}, keepdims={_keep}", reduced("ReduceL2", _shape, _axes, _keep), *_opsets)
+for _shape, _axis in (
+    ((2, 5, 4, 3), 1), ((2, 5, 4, 3), -1), ((2, 5, 4, 3), 2), ((2, 5, 4, 3), 0), ((1, 6, 7), 1), ((2, 9), -1),
+    ((7,), 0), ((2, 3, 4, 2, 3), 3), ((1, 300, 2), 1),
+):  # fmt: skip
+    add(f"lpnormalization {_shape} along {_axis}", of("LpNormalization", _shape, axis=_axis, p=2))
+
+
+@case("lpnormalization of zeros")
+def _(b: Builder) -> str:
+    x = b.q(b.op("Relu", b.q(b.op("Sub", b.qinput(1, 8, 5, 5), b.const(1.5)))))
+    return b.q(b.op("LpNormalization", x, axis=1))
+
+
+for _axis in (0, 1, 2, 3, 4, -1):
+    add(f"softmax of 5 axes along {_axis}", of("Softmax", (2, 3, 4, 2, 3), axis=_axis), 11, 13)
