@@ -31,31 +31,33 @@ Rounding rounding(const AveragePool2d& inst) {
 
 Rounding rounding(const AddAveragePool2d& inst) { return {0.0f, bounds(inst.y_type, inst.y_zero)}; }
 
-// One output pixel of AveragePool2d or AddAveragePool2d; tap(row, column, channel, n, sum) adds a pixel of the image.
+// Some channels of an output pixel, at most kLine: those of image n whose window starts at a row and column.
+struct Window {
+  int64_t n;
+  int top, left;
+  int64_t channel, size;
+  uint8_t* y;
+};
+
+// Of AveragePool2d or AddAveragePool2d; tap(row, column, sum) adds a pixel of the image.
 template <class Inst, class Tap>
-void average_window(const Inst& inst, const View& image, const Kernels& kernels, uint8_t* y, int top, int left,
-                    Tap&& tap) {
+void average_window(const Inst& inst, const View& image, const Kernels& kernels, const Window& window, Tap&& tap) {
+  const auto [n, top, left, channel, size, y] = window;
   const Taps rows(top, inst.kernel[0], inst.dilations[0], 0, image.shape[1]);
   const Taps columns(left, inst.kernel[1], inst.dilations[1], 0, image.shape[2]);
   const Taps counted_rows(top, inst.kernel[0], inst.dilations[0], inst.counted[0], inst.counted[2]);
   const Taps counted_columns(left, inst.kernel[1], inst.dilations[1], inst.counted[1], inst.counted[3]);
   const Rounding round = rounding(inst);
   const float count = float(int64_t(counted_rows.count()) * counted_columns.count());
-  const int64_t y_step = inst.y.strides[3], channels = inst.y.shape[3];
   float sum[kLine];
   uint8_t line[kLine];
-  for (int64_t channel = 0; channel < channels; channel += kLine) {
-    const int64_t n = std::min(kLine, channels - channel);
-    std::fill(sum, sum + n, 0.0f);
-    for (int r = rows.first; r < rows.end; ++r) {
-      for (int c = columns.first; c < columns.end; ++c) {
-        tap(top + r * inst.dilations[0], left + c * inst.dilations[1], channel, n, sum);
-      }
-    }
-    uint8_t* out = y + channel * y_step;
-    kernels.mean(sum, target(out, y_step, line), n, count, inst.y_scale, round.zero, round.requantize);
-    scatter(out, y_step, n, line);
+  std::fill(sum, sum + size, 0.0f);
+  for (int r = rows.first; r < rows.end; ++r) {
+    for (int c = columns.first; c < columns.end; ++c) tap(top + r * inst.dilations[0], left + c * inst.dilations[1], sum);
   }
+  const int64_t y_step = inst.y.strides[3];
+  kernels.mean(sum, target(y, y_step, line), size, count, inst.y_scale, round.zero, round.requantize);
+  scatter(y, y_step, size, line);
 }
 
 const uint8_t* pixel(const Run& run, const View& view, int64_t n, int64_t h, int64_t w, int64_t c) {
@@ -63,44 +65,41 @@ const uint8_t* pixel(const Run& run, const View& view, int64_t n, int64_t h, int
   return run.sram + view.address + n * strides[0] + h * strides[1] + w * strides[2] + c * strides[3];
 }
 
-// One output pixel of AveragePool2d in LiteRT's form, of image n.
-void lite_average_window(const AveragePool2d& inst, const Run& run, const Kernels& kernels, int64_t n, uint8_t* y, int top,
-                         int left) {
+// Of AveragePool2d in LiteRT's form.
+void lite_average_window(const AveragePool2d& inst, const Run& run, const Kernels& kernels, const Window& window) {
+  const auto [n, top, left, channel, size, y] = window;
   const View& x = inst.x;
   const Taps rows(top, inst.kernel[0], 1, 0, x.shape[1]), columns(left, inst.kernel[1], 1, 0, x.shape[2]);
   const Taps counted_rows(top, inst.kernel[0], 1, inst.counted[0], inst.counted[2]);
   const Taps counted_columns(left, inst.kernel[1], 1, inst.counted[1], inst.counted[3]);
   const int32_t count = counted_rows.count() * counted_columns.count();
   const Reading reading = Reading::centred(inst.x_type, 0);
-  const int64_t y_step = inst.y.strides[3], channels = inst.y.shape[3];
-  for (int64_t channel = 0; channel < channels; channel += kLine) {
-    const int64_t size = std::min(kLine, channels - channel);
-    int32_t sum[kLine] = {};
-    uint8_t line[kLine];
-    for (int r = rows.first; r < rows.end; ++r) {
-      for (int c = columns.first; c < columns.end; ++c) {
-        kernels.add_up(gather(pixel(run, x, n, top + r, left + c, channel), x.strides[3], size, line), sum, size, reading);
-      }
+  int32_t sum[kLine] = {};
+  uint8_t line[kLine];
+  for (int r = rows.first; r < rows.end; ++r) {
+    for (int c = columns.first; c < columns.end; ++c) {
+      kernels.add_up(gather(pixel(run, x, n, top + r, left + c, channel), x.strides[3], size, line), sum, size, reading);
     }
-    for (int64_t i = 0; i < size; ++i) {
-      const int32_t half = sum[i] < 0 ? -(count / 2) : count / 2;
-      y[(channel + i) * y_step] = uint8_t((sum[i] + half) / count);
-    }
+  }
+  for (int64_t i = 0; i < size; ++i) {
+    const int32_t half = sum[i] < 0 ? -(count / 2) : count / 2;
+    y[i * inst.y.strides[3]] = uint8_t((sum[i] + half) / count);
   }
 }
 
-// All output pixels: window(n, y, top, left) does the one of image n at y, whose window starts there.
-template <class Inst, class Window>
-void each_window(const Inst& inst, Run& run, Window&& window) {
+// All windows of all output pixels.
+template <class Inst, class Body>
+void each_window(const Inst& inst, Run& run, Body&& body) {
   const View& y = inst.y;
-  const int64_t rows = int64_t(y.shape[0]) * y.shape[1];
-  const int64_t work = rows * y.shape[2] * y.shape[3] * inst.kernel[0] * inst.kernel[1];
-  run.team.loop(rows, work, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t n = row / y.shape[1], p = row % y.shape[1];
-      for (int64_t q = 0; q < y.shape[2]; ++q) {
-        uint8_t* out = run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2];
-        window(n, out, int(p) * inst.strides[0] - inst.pads[0], int(q) * inst.strides[1] - inst.pads[1]);
+  const int64_t lines = (y.shape[3] + kLine - 1) / kLine, count = int64_t(y.shape[0]) * y.shape[1] * lines;
+  const int64_t work = int64_t(y.shape[0]) * y.shape[1] * y.shape[2] * y.shape[3] * inst.kernel[0] * inst.kernel[1];
+  run.team.loop(count, work, [&](int64_t begin, int64_t end, int) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t row = task / lines, n = row / y.shape[1], p = row % y.shape[1], channel = task % lines * kLine;
+      const int64_t size = std::min(kLine, y.shape[3] - channel);
+      for (int q = 0; q < y.shape[2]; ++q) {
+        uint8_t* out = run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2] + channel * y.strides[3];
+        body(Window{n, int(p) * inst.strides[0] - inst.pads[0], q * inst.strides[1] - inst.pads[1], channel, size, out});
       }
     }
   });
@@ -131,12 +130,12 @@ Step prepare(const AveragePool2d& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
   return [inst, &kernels](Run& run) {
     const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
-    each_window(inst, run, [&](int64_t image, uint8_t* y, int top, int left) {
-      if (inst.framework == kTflite) return lite_average_window(inst, run, kernels, image, y, top, left);
-      average_window(inst, inst.x, kernels, y, top, left, [&](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
+    each_window(inst, run, [&](const Window& window) {
+      if (inst.framework == kTflite) return lite_average_window(inst, run, kernels, window);
+      average_window(inst, inst.x, kernels, window, [&](int64_t h, int64_t w, float* sum) {
         uint8_t line[kLine];
-        const uint8_t* x = gather(pixel(run, inst.x, image, h, w, c), inst.x.strides[3], n, line);
-        kernels.add_scaled(x, sum, n, reading, inst.x_scale);
+        const uint8_t* x = gather(pixel(run, inst.x, window.n, h, w, window.channel), inst.x.strides[3], window.size, line);
+        kernels.add_scaled(x, sum, window.size, reading, inst.x_scale);
       });
     });
   };
@@ -150,12 +149,13 @@ Step prepare(const AddAveragePool2d& inst, Setup& setup) {
   return [inst, &kernels](Run& run) {
     const Pair pair{Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero),
                     inst.a_scale, inst.b_scale, inst.y_scale, 0.0f, false, {}};
-    each_window(inst, run, [&](int64_t image, uint8_t* y, int top, int left) {
-      average_window(inst, inst.a, kernels, y, top, left, [&](int64_t h, int64_t w, int64_t c, int64_t n, float* sum) {
+    each_window(inst, run, [&](const Window& window) {
+      average_window(inst, inst.a, kernels, window, [&](int64_t h, int64_t w, float* sum) {
         uint8_t a_line[kLine], b_line[kLine];
-        const uint8_t* a = gather(pixel(run, inst.a, image, h, w, c), inst.a.strides[3], n, a_line);
-        const uint8_t* b = gather(pixel(run, inst.b, image, h, w, c), inst.b.strides[3], n, b_line);
-        kernels.add_pairs(a, b, sum, n, pair, inst.floor);
+        const int64_t size = window.size;
+        const uint8_t* a = gather(pixel(run, inst.a, window.n, h, w, window.channel), inst.a.strides[3], size, a_line);
+        const uint8_t* b = gather(pixel(run, inst.b, window.n, h, w, window.channel), inst.b.strides[3], size, b_line);
+        kernels.add_pairs(a, b, sum, size, pair, inst.floor);
       });
     });
   };

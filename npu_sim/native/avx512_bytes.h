@@ -70,19 +70,45 @@ void wide_scaled_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, 
   });
 }
 
+// x / y for a constant y, correctly rounded: the product with 1 / y, corrected once by its remainder, for ordinary x and y
+// (Markstein's theorem; Brisebarre, Muller and Raina, "Accelerating Correctly Rounded Floating-Point Division when the
+// Divisor Is Known in Advance", 2004).
+class Divide {
+ public:
+  explicit Divide(float y) : y_(_mm512_set1_ps(y)), inverse_(_mm512_set1_ps(1.0f / y)) {}
+
+  __m512 operator()(__m512 x) const {
+    const __m512 quotient = _mm512_mul_ps(x, inverse_);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(quotient, y_, x), inverse_, quotient);
+  }
+
+ private:
+  __m512 y_, inverse_;
+};
+
+// y = requantize(value(a, b) / y_scale).
+template <class Value>
+inline void wide_quotients(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair, Value value) {
+  if (pair.bounded) {
+    const Divide divide(pair.y_scale);
+    wide_pairs<true>(a, b, y, n, pair, [=](__m512 u, __m512 v) { return divide(value(u, v)); });
+  } else {
+    const __m512 y_scale = _mm512_set1_ps(pair.y_scale);
+    wide_pairs<false>(a, b, y, n, pair, [=](__m512 u, __m512 v) { return _mm512_div_ps(value(u, v), y_scale); });
+  }
+}
+
 void wide_real_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
   const __m512 a_scale = _mm512_set1_ps(pair.a_scale), b_scale = _mm512_set1_ps(pair.b_scale);
-  const __m512 y_scale = _mm512_set1_ps(pair.y_scale);
-  wide_pairs(a, b, y, n, pair, [=](__m512 u, __m512 v) {
-    return _mm512_div_ps(_mm512_add_ps(_mm512_mul_ps(u, a_scale), _mm512_mul_ps(v, b_scale)), y_scale);
+  wide_quotients(a, b, y, n, pair, [=](__m512 u, __m512 v) {
+    return _mm512_add_ps(_mm512_mul_ps(u, a_scale), _mm512_mul_ps(v, b_scale));
   });
 }
 
 void wide_real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
   const __m512 a_scale = _mm512_set1_ps(pair.a_scale), b_scale = _mm512_set1_ps(pair.b_scale);
-  const __m512 y_scale = _mm512_set1_ps(pair.y_scale);
-  wide_pairs(a, b, y, n, pair, [=](__m512 u, __m512 v) {
-    return _mm512_div_ps(_mm512_mul_ps(_mm512_mul_ps(u, a_scale), _mm512_mul_ps(v, b_scale)), y_scale);
+  wide_quotients(a, b, y, n, pair, [=](__m512 u, __m512 v) {
+    return _mm512_mul_ps(_mm512_mul_ps(u, a_scale), _mm512_mul_ps(v, b_scale));
   });
 }
 

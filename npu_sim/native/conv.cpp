@@ -12,6 +12,8 @@ namespace {
 
 constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache,
 constexpr int64_t kWeightBytes = 256 << 10;  // as do the weights of all blocks when pixels are the outer loop
+constexpr int64_t kOwnWeightBytes = 512 << 10;  // with more weights than that, reading all of them costs a thread more
+                                                // than reading pixels that another one has written
 constexpr int64_t kTasksPerThread = 3;  // at most: several balance threads that others hold up,
 constexpr int64_t kTaskWork = 4 << 20;  // but each must be worth it, the more so the more pixels a kernel takes at a time
 
@@ -145,7 +147,7 @@ Plan::Cut Plan::cut(int threads) const {
   const int64_t images = inst_.y.shape[0], height = inst_.y.shape[1], blocks = int64_t(inst_.groups) * blocks_;
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
-  const bool by_rows = blocks < threads || blocks * block_bytes_ <= kWeightBytes;
+  const bool by_rows = blocks < threads || blocks * block_bytes_ <= kOwnWeightBytes;
   const int64_t each = work() / (threads * format_.pixels * kTaskWork);
   const int64_t tasks = threads == 1 ? 1 : threads * std::min(std::max<int64_t>(each, 1), kTasksPerThread);
   const int64_t fair = ceil_div(images * height, by_rows ? tasks : 1);
@@ -188,12 +190,15 @@ void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* stri
   work.bounded = packed.bounded;
   work.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
   if (kernels_.conv_begin != nullptr) kernels_.conv_begin(steps_, runs.pixels());
+  const int fetches = together == 1 ? chunks : 1;  // parts in which the weights of the next block are brought near
   for (int first = begin; first < end; first += together) {
     for (int chunk = 0; chunk < chunks; ++chunk) {
       runs.point(work, strip, y, int(int64_t(runs.count()) * chunk / chunks), int(int64_t(runs.count()) * (chunk + 1) / chunks));
-      work.next_bytes = together == 1 && first + 1 < end ? block_bytes_ / chunks : 0;
-      work.next_weights = packed.weights + (first + 1) * block_bytes_ + chunk * work.next_bytes;
-      for (int index = first; index < first + together; ++index) block(work, packed, index);
+      for (int index = first; index < first + together; ++index) {
+        work.next_bytes = index + 1 < end && chunk < fetches ? block_bytes_ / fetches : 0;
+        work.next_weights = packed.weights + (index + 1) * block_bytes_ + chunk * work.next_bytes;
+        block(work, packed, index);
+      }
     }
   }
   if (kernels_.conv_end != nullptr) kernels_.conv_end();

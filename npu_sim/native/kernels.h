@@ -126,7 +126,7 @@ struct Pair {
   float b_scale;
   float y_scale;
   float fixed;
-  bool bounded;  // every value that is requantized lies in the range of int32
+  bool bounded;  // every value that is requantized lies in the range of int32, and every dividend far from float32's ends
   Requantize requantize;
   FixedSum sum{};
 };

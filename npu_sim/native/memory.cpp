@@ -1,4 +1,5 @@
 // Steps that move bytes: Load, Store, Copy, Fill.
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -18,6 +19,30 @@ void move(const Strided<2>& box, uint8_t* dst, const uint8_t* src, Team& team) {
         std::memcpy(to, from, size_t(length));
       } else {
         for (int64_t k = 0; k < length; ++k) to[k * dst_step] = from[k * src_step];
+      }
+    });
+  });
+}
+
+constexpr int64_t kTile = 64;  // columns that are transposed together: their lines stay in the first-level cache
+
+// Whether the two innermost axes are a transposition of bytes: operand `k` is contiguous along the inner one, the other
+// operand along the outer one.
+bool transposes(const Strided<2>& box, int k) { return box.inner(k) == 1 && box.outer().inner(1 - k) == 1; }
+
+// The same moves in squares: `rows` of the source become columns of the destination.
+void transpose(const Strided<2>& box, uint8_t* dst, const uint8_t* src, const Kernels& kernels, Team& team) {
+  const Strided<2> outer = box.outer();
+  const bool to_rows = transposes(box, 0);
+  const int64_t tile = to_rows && box.length() <= 4 ? outer.size() : kTile;
+  team.loop(outer.size(), box.size(), [&](int64_t begin, int64_t end, int) {
+    outer.runs(begin, end, [&](const auto& at, int64_t length) {
+      uint8_t* to = dst + at[0];
+      const uint8_t* from = src + at[1];
+      for (int64_t k = 0; k < length; k += tile, to += tile * outer.inner(0), from += tile * outer.inner(1)) {
+        const int64_t n = std::min(tile, length - k);
+        if (to_rows) kernels.transpose(from, box.inner(1), to, outer.inner(0), box.length(), n);
+        else kernels.transpose(from, outer.inner(1), to, box.inner(0), n, box.length());
       }
     });
   });
@@ -51,9 +76,13 @@ Step prepare(const Copy& inst, Setup& setup) {
   }
   setup.constants.read(inst.src, src_end);
   setup.constants.write(inst.dst, dst_end);
-  return [inst, box = Strided<2>(inst.shape, {inst.dst_strides, inst.src_strides})](Run& run) {
-    move(box, run.sram + inst.dst, run.sram + inst.src, run.team);
-  };
+  const Strided<2> box(inst.shape, {inst.dst_strides, inst.src_strides});
+  if (transposes(box, 0) != transposes(box, 1)) {
+    return [inst, box, &kernels = setup.kernels](Run& run) {
+      transpose(box, run.sram + inst.dst, run.sram + inst.src, kernels, run.team);
+    };
+  }
+  return [inst, box](Run& run) { move(box, run.sram + inst.dst, run.sram + inst.src, run.team); };
 }
 
 Step prepare(const Fill& inst, Setup& setup) {

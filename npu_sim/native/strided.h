@@ -36,6 +36,17 @@ class Strided {
   // The byte stride of operand `k` inside a run.
   int64_t inner(int k) const { return strides_[k][axes_ - 1]; }
 
+  // The elements of the longest runs.
+  int64_t length() const { return shape_[axes_ - 1]; }
+
+  // The same box without its innermost axis; a single point if that is the only one.
+  Strided outer() const {
+    Strided box = *this;
+    if (box.axes_ > 1) --box.axes_;
+    else box.shape_[0] = 1;
+    return box;
+  }
+
   // Calls body(offsets, length) for the runs of elements `begin` to `end`; offsets[k] is operand k's first byte.
   template <class Body>
   void runs(int64_t begin, int64_t end, Body&& body) const {
