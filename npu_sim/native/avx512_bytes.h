@@ -112,18 +112,31 @@ void wide_real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, co
   });
 }
 
-// y = requantize(x / scale).
-void wide_quantize(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize) {
-  const Pack<false> pack(requantize);
-  const __m512 divisor = _mm512_set1_ps(scale);
+// y = requantize(quotient(x)), in vectors as far as they are full.
+template <bool kBounded, class Quotient>
+inline void wide_quotient(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize, Quotient quotient) {
+  const Pack<kBounded> pack(requantize);
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   int64_t i = 0;
   for (; i + 64 <= n; i += 64) {
     __m512 v[4];
-    for (int k = 0; k < 4; ++k) v[k] = _mm512_div_ps(_mm512_loadu_ps(x + i + 16 * k), divisor);
+    for (int k = 0; k < 4; ++k) v[k] = quotient(_mm512_loadu_ps(x + i + 16 * k));
     store(y + i, _mm512_permutexvar_epi32(order, pack.bytes(v[0], v[1], v[2], v[3])), 64);
   }
   quantize(x + i, y + i, n - i, scale, requantize);
+}
+
+// y = requantize(x / scale). What lies far outside of the bounds, infinities too, is brought near them first.
+void wide_quantize(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize) {
+  if (!ordinary(scale)) {
+    const __m512 divisor = _mm512_set1_ps(scale);
+    return wide_quotient<false>(x, y, n, scale, requantize, [=](__m512 v) { return _mm512_div_ps(v, divisor); });
+  }
+  const __m512 far = _mm512_set1_ps(1024.0f * scale), minus_far = _mm512_set1_ps(-1024.0f * scale);
+  const Divide divide(scale);
+  wide_quotient<true>(x, y, n, scale, requantize, [=](__m512 v) {
+    return divide(_mm512_min_ps(far, _mm512_max_ps(minus_far, v)));  // NaN stays NaN in this order of operands
+  });
 }
 
 // Two look-ups in 128 entries each; the top bit of the index chooses.

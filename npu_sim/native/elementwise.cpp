@@ -21,9 +21,6 @@ Requantize relative(const Binary& inst) {
 // A sum of two terms of at most `a` and `b` for each unit of bytes less zero points, which are below 512.
 bool bounded(float a, float b) { return 512.0f * (std::fabs(a) + std::fabs(b)) < float(1 << 30); }
 
-// A divisor whose quotients need no care: what underflows beside it rounds to zero anyway.
-bool ordinary(float scale) { return scale > 0x1p-60f && scale < 0x1p60f; }
-
 Pair real_sum(const Binary& inst, float sign) {
   const float ratio_a = inst.a_scale / inst.y_scale, ratio_b = inst.b_scale / inst.y_scale;
   return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), inst.a_scale,

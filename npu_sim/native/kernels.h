@@ -13,6 +13,9 @@ struct Requantize {
   int32_t zero;
 };
 
+// Whether a scale is far from the ends of float32: what underflows beside it rounds to zero anyway.
+static inline bool ordinary(float scale) { return scale > 0x1p-60f && scale < 0x1p60f; }
+
 // How a variant wants the operands of a convolution.
 //
 // Activations are copied to strips: rows with their padding, either raw bytes made unsigned, or int16 with the zero
