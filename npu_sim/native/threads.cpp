@@ -86,7 +86,7 @@ class Workers final : public Team {
   void pieces(int member) {
     for (int other = 0; other < size_; ++other) {
       Share& share = shares_[size_t((member + other) % size_)];
-      for (;;) {
+      while (share.next.load(std::memory_order_relaxed) < share.end) {  // a look does not take the line from its owner
         const int64_t begin = share.next.fetch_add(piece_, std::memory_order_relaxed);
         if (begin >= share.end) break;
         call_(body_, begin, std::min(begin + piece_, share.end), member);
@@ -124,9 +124,9 @@ class Workers final : public Team {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> state_{0};
   std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};
+  alignas(64) std::atomic<uint64_t> state_{0};  // with the loop, in one line of the cache
   int64_t count_ = 0;
   int64_t piece_ = 1;
   Call call_ = nullptr;
