@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.compiler.quantized_nets import tiny
 from tests.runtime.tiny_models import cpu_model, npu_model
 
 from furiosa.cli import bench
@@ -228,6 +229,18 @@ def test_model_without_npu_part(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     out, err = capsys.readouterr()
     assert out.splitlines()[2] == "3 queries executed with batch size 1"
     assert "no NPU part, and host steps on a reference host" in err
+
+
+def test_compiler_config(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A query of tensors in the NPU's layout has no steps on the host."""
+    Path("tiny.onnx").write_bytes(tiny())
+    Path("config.yaml").write_text("remove_lower: true\nremove_unlower: true\nuse_program_loading: true\n")
+    steps = []
+    for options in ((), ("-C", "config.yaml"), ("--compiler-config", "config.yaml")):
+        assert run(monkeypatch, "tiny.onnx", "-n", "3", "-o", "report.json", *options) == 0
+        query = json.loads(Path("report.json").read_text())["furiosa_sim"]["query"]
+        steps.append({row["step"] for row in query})
+    assert steps[0] > steps[1] == steps[2] == {"Send", "Execute", "Receive"}
 
 
 def test_mistakes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -209,7 +209,8 @@ def test_compiler_config(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         ("split_unit: 0\n", 0, ""),
         ("", 0, ""),
         ("splt_unit: 0\n", 2, "error: unknown compiler option `splt_unit`\n\nhint: did you mean `split_unit`?\n"),
-        ("remove_lower: true\n", 2, "error: compiler option `remove_lower` is not supported"),
+        ("remove_lower: true\nremove_unlower: true\n", 0, ""),
+        ("remove_lower: 1\n", 2, "error: compiler option `remove_lower` must be bool, not int"),
         ("a: [\n", 2, "error: cannot read the compiler config `config.yaml`: "),
         ("- 1\n", 2, "error: the compiler config `config.yaml` is no mapping\n"),
     ):

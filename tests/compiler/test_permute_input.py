@@ -147,5 +147,5 @@ def test_what_cannot_be_permuted() -> None:
     model = bytes(onnx.parser.parse_model(text).SerializeToString())
     with pytest.raises(OptionError, match="options cannot change `x`: it is an output too"):
         compile_model(model, config={"permute_input": [[1, 0]]})
-    with pytest.raises(OptionError, match="the inputs of an IR file are settled already"):
+    with pytest.raises(OptionError, match="the interface of an IR file is settled already"):
         compile_model(compile_model(tiny(), target_ir="dfg").data, config={"permute_input": [NHWC]})

@@ -17,7 +17,7 @@ def boundaries(tensors: tuple[enf.Tensor, ...], steps: tuple[enf.Step, ...], tar
     Keys: ``tensor``, ``direction`` (``to_npu`` or ``from_npu``), ``bytes`` over the host link, ``link_us`` (modelled),
     ``host_steps`` (names of the layout steps beside it) and ``host_bytes`` (what these read and write).
     """
-    sizes = {tensor.name: prod(tensor.shape) * tensor.dtype.itemsize for tensor in tensors}
+    sizes = {tensor.name: prod(tensor.storage) * tensor.dtype.itemsize for tensor in tensors}
     host = [step for step in steps if isinstance(step, _HOST)]
     maker = {step.y: step for step in host}
     reader = {step.x: step for step in host}

@@ -78,15 +78,15 @@ def compile_model(
     source, where, folder = _source(model)
 
     def translated() -> tuple[bytes, dict[str, Any], bytes]:
+        from furiosa.compiler.config import INTERFACE
         from furiosa.compiler.pipeline import Source
         from furiosa.compiler.translation import translate
 
         show = progress or (lambda _: None)
         start = time.perf_counter()
         data = source if isinstance(source, bytes) else _read(source)
-        asked = Source(
-            data, where, batch_size, folder, options.get("permute_input"), options.get("without_quantize")
-        )  # fmt: skip
+        settled: dict[str, Any] = {name: options[name] for name in INTERFACE if name in options}
+        asked = Source(data, where, batch_size, folder, **settled)
         result, layers = translate(asked, find_target(target), target_ir, show)
         show(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
         return result, layers, data

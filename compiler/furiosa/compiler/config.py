@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from furiosa.isa.errors import OptionError, UnsupportedError, did_you_mean
+from furiosa.isa.errors import OptionError, did_you_mean
 
-_LATER = "it changes the model's interface, which this version cannot do"
-_WORKS: dict[str, type] = {"permute_input": list, "without_quantize": dict}
-_CHANGES: dict[str, type] = {"remove_lower": bool, "remove_unlower": bool, "skip_lower": bool}
+INTERFACE: dict[str, type] = {
+    "permute_input": list, "without_quantize": dict, "remove_lower": bool, "remove_unlower": bool,
+}  # fmt: skip
+"""What changes the inputs and results of a model."""
 _ALWAYS: dict[str, type] = {"keep_unsignedness": bool}
 """Integers of a model's inputs and results keep their type here in any case."""
 _TUNING: dict[str, type] = {
@@ -22,10 +23,10 @@ _INNER: dict[str, type] = dict.fromkeys((
     "abs_static_dram_addr", "allow_rf_segment", "allow_to_partition_last_axis", "bail_on_split_failure",
     "disable_buffer_cache", "dont_care_bridge_cost", "dump_in_nvp", "external_operators_to_mlir",
     "first_conv_to_matmul", "ignore_default_pdb", "mimic_sync_io", "no_buffer_sharing", "no_weight_pinning",
-    "optimize_external_operators", "optimize_lower_unlower", "panic_on_pdb_miss", "permute_strides", "skip_split",
-    "split_batch_lower_unlower", "split_width_first", "use_atrr_lifetime", "use_heuristic_lowering",
-    "use_hybrid_cast", "use_legacy_task_model", "use_loop_estimator", "use_pdb", "use_peak_memory_scheduler",
-    "use_projection_shape", "use_repartition", "use_repartition_conv", "use_subroutine",
+    "optimize_external_operators", "optimize_lower_unlower", "panic_on_pdb_miss", "permute_strides", "skip_lower",
+    "skip_split", "split_after_lower", "split_batch_lower_unlower", "split_width_first", "use_atrr_lifetime",
+    "use_heuristic_lowering", "use_hybrid_cast", "use_legacy_task_model", "use_loop_estimator", "use_pdb",
+    "use_peak_memory_scheduler", "use_projection_shape", "use_repartition", "use_repartition_conv", "use_subroutine",
 ), bool) | dict.fromkeys(("estimator_mode", "graph_lowering_scheme", "io_scheduling_mode", "split_policy"), str) | {
     "max_num_partitioning_axes": int, "max_operation_memory_ratio": float, "target_pes": list,
 }  # fmt: skip
@@ -35,19 +36,19 @@ def check_config(config: Mapping[str, object]) -> None:
     """Accept options that only tune the vendor's compiler, which have no effect here, and those that work.
 
     ``permute_input`` and ``without_quantize`` are checked against the model when that is read.
-    Raises OptionError for an unknown name (with the nearest known one) or a value of the wrong type, and
-    UnsupportedError for options that would change results and are not built.
+    Raises OptionError for an unknown name (with the nearest known one) or a value of the wrong type.
     """
-    known = _WORKS | _CHANGES | _ALWAYS | _TUNING | _INNER
+    known = INTERFACE | _ALWAYS | _TUNING | _INNER
     for name, value in config.items():
         if name not in known:
-            options = ", ".join(sorted(_WORKS | _CHANGES | _ALWAYS | _TUNING))
+            options = ", ".join(sorted(INTERFACE | _ALWAYS | _TUNING))
             hint = did_you_mean(str(name), known) or f"the options are {options}"
             raise OptionError(f"unknown compiler option `{name}`", hint=hint)
-        if type(value) is not known[name]:
+        if type(value) is not known[name] and (known[name], type(value)) != (float, int):
             raise OptionError(f"compiler option `{name}` must be {known[name].__name__}, not {type(value).__name__}")
-        if name in _CHANGES and value:
-            raise UnsupportedError(f"compiler option `{name}` is not supported: {_LATER}", hint="leave the option out")
+    if config.get("remove_lower") and config.get("permute_input") is not None:
+        raise OptionError("compiler options `remove_lower` and `permute_input` exclude each other: an input in the "
+                          "NPU's layout has no axes to permute", hint="leave `permute_input` out")  # fmt: skip
 
 
 def read_config(path: Path) -> dict[str, Any]:

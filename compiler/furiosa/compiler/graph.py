@@ -130,6 +130,7 @@ class Graph:
 
     ``inputs`` keeps inputs that nothing reads. ``output_names`` are the model's names of the outputs, in order.
     ``framework`` is that of the model: ``onnx``, or ``tflite``, whose users see no names and images as NHWC.
+    ``keep_lowered``, ``keep_unlowered``: users have inputs, and results, in the NPU's layout.
     """
 
     name: str
@@ -138,6 +139,8 @@ class Graph:
     output_names: tuple[str, ...]
     batch_size: int = 1
     framework: str = "onnx"
+    keep_lowered: bool = False
+    keep_unlowered: bool = False
 
     def __iter__(self) -> Iterator[Op]:
         return iter(producers_first(self.outputs))

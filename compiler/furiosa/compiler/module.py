@@ -13,6 +13,7 @@ from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.frontend.node import Permuted
 from furiosa.compiler.gir.program import Gir
 from furiosa.compiler.graph import Op, with_inputs
+from furiosa.compiler.kept_layout import FORMAT, Kept
 from furiosa.compiler.limits import check_program
 from furiosa.compiler.lir.program import Lir
 from furiosa.compiler.lowlevel import KINDS
@@ -53,7 +54,8 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
     def name(op: Op) -> str:
         op = op.inputs[0] if op.kind == "lower" and isinstance(op.attrs, Raw) else given.get(op, op)
         own = names.get(op) or (f"{op.name}:lowered" if op.kind in KINDS else op.name)
-        tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, _format(op, images), named)
+        width = op.attrs.width if isinstance(op.attrs, Kept) else 0
+        tensors[own] = enf.Tensor(own, op.type.shape, op.type.dtype, _format(op, images), named, width)
         return own
 
     inputs = tuple(name(op) for op in model.graph.inputs)
@@ -78,6 +80,8 @@ def _format(op: Op, images: str) -> str:
     """A letter for each axis; what an axis means is known of images only. What is no tensor has its ONNX type."""
     if op.type.dtype is DType.ANY:
         return op.type.form
+    if isinstance(op.attrs, Kept):
+        return FORMAT
     if len(op.type.shape) != 4:
         return "?" * len(op.type.shape)
     if op.kind in KINDS or op.kind == "lower":

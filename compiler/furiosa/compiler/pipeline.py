@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from furiosa.compiler import borders, cdfg, cpu_check, dfg, irfile, ldfg, limits, module, quantization, specs
+from furiosa.compiler import (
+    borders,
+    cdfg,
+    cpu_check,
+    dfg,
+    irfile,
+    kept_layout,
+    ldfg,
+    limits,
+    module,
+    quantization,
+    specs,
+)
 from furiosa.compiler.assembly import assemble
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.specs import Spec
@@ -45,7 +57,7 @@ def _graph(function: Callable[[Graph], Graph], rules: tuple[Spec, ...], title: s
 class Source:
     """A model's file: its bytes, what to call it in errors, the batch size to apply, and the folder it lies in.
 
-    ``permute_input`` and ``without_quantize`` are the compiler options of these names.
+    ``permute_input`` ... ``remove_unlower`` are the compiler options of these names.
     """
 
     data: bytes
@@ -54,13 +66,16 @@ class Source:
     folder: Path | None = None
     permute_input: Any = None
     without_quantize: Any = None
+    remove_lower: bool = False
+    remove_unlower: bool = False
 
 
 def _import(source: Source, _: Target) -> Graph:
     from furiosa.compiler.frontend.onnx import import_onnx
 
-    return import_onnx(source.data, source.where, source.batch_size, source.folder, source.permute_input,
-                       source.without_quantize)  # fmt: skip
+    graph = import_onnx(source.data, source.where, source.batch_size, source.folder, source.permute_input,
+                        source.without_quantize)  # fmt: skip
+    return replace(graph, keep_lowered=source.remove_lower, keep_unlowered=source.remove_unlower)
 
 
 def _import_tflite(source: Source, _: Target) -> Graph:
@@ -69,7 +84,8 @@ def _import_tflite(source: Source, _: Target) -> Graph:
     if source.without_quantize is not None:
         raise OptionError("compiler option `without_quantize` is for ONNX models that take real numbers",
                           where=source.where, hint="leave the option out")  # fmt: skip
-    return import_tflite(source.data, source.where, source.batch_size, source.permute_input)
+    graph = import_tflite(source.data, source.where, source.batch_size, source.permute_input)
+    return replace(graph, keep_lowered=source.remove_lower, keep_unlowered=source.remove_unlower)
 
 
 FROM_TFLITE = Stage("dfg", (
@@ -91,6 +107,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("ldfg", (
         _graph(ldfg.split, specs.DFG, "Splitting graph(LAS)"),    # after this, nobody asks where an op runs
         _graph(ldfg.lower, specs.LDFG, "Lowering graph(LAS)"),    # the NPU's operators and layout
+        _graph(kept_layout.keep_layout, specs.LDFG),              # of tensors that users lower themselves
         _graph(ldfg.optimize, specs.LDFG, "Optimizing graph"),    # fewer of them
         Pass(borders.layout_on_npu, "layout_on_npu", specs.LDFG),  # the host does not do what the NPU does faster
     )),

@@ -15,6 +15,7 @@ from furiosa.compiler.frontend.node import Affine, OnnxNode, Permuted, Project
 from furiosa.compiler.gir import records
 from furiosa.compiler.gir.records import Unreadable, bad_line
 from furiosa.compiler.graph import Attrs, Graph, Op, Quant, Reason, TensorType
+from furiosa.compiler.kept_layout import Kept
 from furiosa.compiler.module import Module
 from furiosa.compiler.ops import ROOMS
 from furiosa.isa import enf
@@ -56,6 +57,8 @@ class GraphHead:
     outputs: tuple[int, ...]
     output_names: tuple[str, ...]
     framework: str = "onnx"
+    keep_lowered: bool = False
+    keep_unlowered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def _attrs_of(module: ModuleType) -> dict[str, type[Any]]:
 
 
 _PARTS: dict[str, type[Any]] = {
-    each.__name__: each for each in (Attrs, Raw, Affine, OnnxNode, Permuted, Project, Quant, Reason, Data)
+    each.__name__: each for each in (Attrs, Raw, Kept, Affine, OnnxNode, Permuted, Project, Quant, Reason, Data)
 }
 for _room in ROOMS:
     _PARTS |= _attrs_of(_room)
@@ -91,7 +94,8 @@ def print_graph(graph: Graph) -> tuple[str, bytes]:
     number = {op: index for index, op in enumerate(ops)}
     data = bytearray()
     head = GraphHead(graph.name, graph.batch_size, tuple(number[op] for op in graph.inputs),
-                     tuple(number[op] for op in graph.outputs), graph.output_names, graph.framework)  # fmt: skip
+                     tuple(number[op] for op in graph.outputs), graph.output_names, graph.framework,
+                     graph.keep_lowered, graph.keep_unlowered)  # fmt: skip
     lines = [f"graph {records.write(head)}"]
     for op in ops:
         place = None
@@ -126,7 +130,8 @@ def parse_graph(text: str, data: bytes) -> Graph:
             raise Unreadable("an input of the graph is no `input`")
     except (Unreadable, IndexError, ValueError, KeyError) as why:
         raise bad_line("graph", number, line, why) from None
-    return Graph(head.name, inputs, outputs, head.output_names, head.batch_size, head.framework)
+    return Graph(head.name, inputs, outputs, head.output_names, head.batch_size, head.framework, head.keep_lowered,
+                 head.keep_unlowered)  # fmt: skip
 
 
 def _parse_op(line: str, ops: list[Op], data: bytes) -> Op:
@@ -149,7 +154,7 @@ def print_module(module: Module[Any]) -> tuple[str, bytes]:
     """The text of a module in GIR or LIR form, and the bytes of its constants and CPU models."""
     head = ModuleHead(module.target, module.batch_size, module.inputs, module.outputs, module.placement)
     lines = [f"module {records.write(head)}"]
-    described = [(t.dtype.value, _Tensor(t.name, t.shape, t.format, t.named)) for t in module.tensors]
+    described = [(t.dtype.value, _Tensor(t.name, t.shape, t.format, t.named, t.width)) for t in module.tensors]
     lines += [f"tensor {dtype} {records.write(tensor)}" for dtype, tensor in described]
     lines += [f"do {records.write(step)}" for step in module.steps]
     data = bytearray()
@@ -169,6 +174,7 @@ class _Tensor:
     shape: tuple[int, ...]
     format: str
     named: bool = True
+    width: int = 0
 
 
 def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
@@ -187,7 +193,7 @@ def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
             elif word == "tensor":
                 dtype, _, record = rest.partition(" ")
                 t = records.read(record, {"_Tensor": _Tensor})
-                tensors.append(enf.Tensor(t.name, t.shape, DType(dtype), t.format, t.named))
+                tensors.append(enf.Tensor(t.name, t.shape, DType(dtype), t.format, t.named, t.width))
             elif word == "do":
                 steps.append(records.read(rest, _STEPS))
             elif word == "cpu_model":

@@ -11,6 +11,7 @@ import numpy as np
 
 from furiosa.compiler import irfile, specs
 from furiosa.compiler.cdfg import Clusters
+from furiosa.compiler.config import INTERFACE
 from furiosa.compiler.frontend.tflite.model import is_tflite
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.limits import check_tensors
@@ -106,9 +107,9 @@ def _load(source: Source, layer: str, target: Target) -> Any:
     if source.batch_size != 1:
         raise OptionError("the batch size of an IR file is settled already", where=source.where,
                           hint="compile the model itself with the batch size")  # fmt: skip
-    changing = [name for name in ("permute_input", "without_quantize") if getattr(source, name) is not None]
+    changing = [name for name in INTERFACE if getattr(source, name)]
     if changing:
-        raise OptionError(f"the inputs of an IR file are settled already: `{changing[0]}` cannot change them",
+        raise OptionError(f"the interface of an IR file is settled already: `{changing[0]}` cannot change it",
                           where=source.where, hint="compile the model itself with the option")  # fmt: skip
     if isinstance(value, Module) and value.target != target.name:
         raise OptionError(f"the file is for `{value.target}`, not for `{target.name}`", where=source.where,

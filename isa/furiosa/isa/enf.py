@@ -1,6 +1,6 @@
 """ENF, the compiled file: msgpack, versioned, checksummed, deterministic, typed on read.
 
-The file is one msgpack map ``{"magic": "ENF", "version": 3, "checksum": 4 bytes, "body": bytes, "constants": bytes}``.
+The file is one msgpack map ``{"magic": "ENF", "version": 4, "checksum": 4 bytes, "body": bytes, "constants": bytes}``.
 The body is the msgpack form of an ``Enf`` whose programs have only the size of their constants; these lie one after the
 other in ``constants``, so that a reader need not copy them. The checksum is the CRC-32 of both, big-endian. Nothing in
 a file depends on time, place or hash seeds.
@@ -20,7 +20,7 @@ from furiosa.isa.errors import EnfError
 from furiosa.isa.wire import from_wire, to_wire
 
 MAGIC = "ENF"
-VERSION = 3
+VERSION = 4
 _KEYS = ("magic", "version", "checksum", "body", "constants")
 _BIN = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I"}
 """How msgpack's markers of bytes are followed by their length."""
@@ -31,7 +31,8 @@ class Tensor:
     """A value between steps: its unique name, shape, element type, and what its axes mean (``NCHW``, ``??`` ...).
 
     An axis whose extent depends on the data is -1. A value of type ANY has its ONNX type (``seq(float[])``) as format.
-    ``named``: users see the name.
+    ``named``: users see the name. ``width``: how many elements the last axis takes in memory, the last of them padding;
+    0 where there is none. Only inputs and outputs of the model have padding.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Tensor:
     dtype: DType
     format: str
     named: bool = True
+    width: int = 0
+
+    @property
+    def storage(self) -> tuple[int, ...]:
+        """The shape with its padding."""
+        return (*self.shape[:-1], self.width) if self.width else self.shape
 
 
 @dataclass(frozen=True, slots=True)

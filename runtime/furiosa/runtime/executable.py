@@ -16,6 +16,7 @@ from furiosa.runtime.boundary import Boundary
 from furiosa.runtime.cpu import CpuModel
 from furiosa.runtime.devices import Npu
 from furiosa.runtime.modelled import ModelledProgram
+from furiosa.runtime.padding import shown, stored
 from furiosa.runtime.profiler.recorder import Layout, MarkedStep, Origin, recording, span
 from furiosa.runtime.segments import OtherShapeError, Segment, Values, segments
 from furiosa.runtime.wiring import reads, writes
@@ -138,7 +139,7 @@ class Executable:
     def _step(self, step: Step, values: Mapping[str, Array]) -> Sequence[Array]:
         match step:
             case RunNpu(program, inputs, outputs):
-                arrays = [np.ascontiguousarray(values[name]) for name in inputs]
+                arrays = [stored(values[name], self._types[name]) for name in inputs]
                 results = self._npu.execute(self._machines[program], self.modelled[program], arrays)
                 return [self._typed(name, result) for name, result in zip(outputs, results, strict=True)]
             case RunCpu(model, inputs, outputs):
@@ -156,7 +157,7 @@ class Executable:
 
     def _typed(self, name: str, data: Array) -> Array:
         tensor = self._types[name]
-        return data.reshape(-1).view(tensor.dtype.numpy_name).reshape(tensor.shape)
+        return shown(data.reshape(-1).view(tensor.dtype.numpy_name).reshape(tensor.storage), tensor)
 
 
 def _own(output: Any, inputs: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import numpy as np
 
 from furiosa.isa.dtypes import DType
 from furiosa.isa.enf import Enf, Tensor
+
+_AXIS = r"[A-Z?][a-z]?"
+"""The letters of one axis in a format."""
 
 
 class DataType:
@@ -134,7 +138,7 @@ class Axis(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TensorDesc:
-    """One input or output tensor; dense, row-major.
+    """One input or output tensor, row-major; ``width`` as in ``furiosa.isa.enf.Tensor``.
 
     An axis whose extent depends on the data is -1; there are no sizes then. A value of type ANY has its ONNX type
     (``seq(float[])``) as format.
@@ -144,11 +148,12 @@ class TensorDesc:
     shape: tuple[int, ...]
     dtype: DataType
     format: str
+    width: int = 0
 
     @classmethod
     def of(cls, tensor: Tensor) -> TensorDesc:
         name = tensor.name if tensor.named and tensor.name else None
-        return cls(name, tensor.shape, DataType(tensor.dtype), tensor.format)
+        return cls(name, tensor.shape, DataType(tensor.dtype), tensor.format, tensor.width)
 
     @property
     def ndim(self) -> int:
@@ -164,8 +169,8 @@ class TensorDesc:
 
     @property
     def size(self) -> int:
-        """Size in bytes."""
-        return self.length * self.dtype.itemsize
+        """Size in bytes, with padding. Raises ValueError when it depends on the data."""
+        return (prod(self._storage) if self.width else self.length) * self.dtype.itemsize
 
     @property
     def numpy_dtype(self) -> np.dtype[np.generic]:
@@ -178,11 +183,15 @@ class TensorDesc:
 
     def stride(self, index: int) -> int:
         """Elements (not bytes) from one position of an axis to the next."""
-        return prod(self.shape[self._axis(index) + 1 :])
+        return prod(self._storage[self._axis(index) + 1 :])
 
     def axis(self, index: int) -> Axis:
         """The meaning of one axis."""
-        return Axis(self.format[self._axis(index)])
+        return Axis(re.findall(_AXIS, self.format)[self._axis(index)])
+
+    @property
+    def _storage(self) -> tuple[int, ...]:
+        return (*self.shape[:-1], self.width) if self.width else self.shape
 
     def _axis(self, index: int) -> int:
         if not 0 <= index < self.ndim:

@@ -15,6 +15,7 @@ from furiosa.isa.enf import Dequantize, Enf, Lower, Pad, Port, Quantize, RunCpu,
 from furiosa.npu_sim.kernels import native
 from furiosa.npu_sim.machine import Machine
 from furiosa.runtime.cpu import CpuModel
+from furiosa.runtime.padding import shown, stored
 from furiosa.runtime.wiring import reads, writes
 
 Array = NDArray[Any]
@@ -80,7 +81,8 @@ class NativeSegment:
         self.programs = tuple(step.program for step in steps if isinstance(step, RunNpu))
         self.inputs = tuple(dict.fromkeys(name for step in steps for name in reads(step) if name not in made))
         self.outputs = tuple(name for name in made if name in wanted)
-        self._made = [(name, tensors[name].shape, np.dtype(tensors[name].dtype.numpy_name)) for name in self.outputs]
+        self._given = [(name, tensors[name]) for name in self.inputs]
+        self._made = [(name, tensors[name], np.dtype(tensors[name].dtype.numpy_name)) for name in self.outputs]
         self._inference, self.ends = _inference(steps, self.inputs, self.outputs, tensors, machines)
         self.marks = self.ends[-1] + 1
 
@@ -91,9 +93,10 @@ class NativeSegment:
         """
         buffers = []
         for values in requests:
-            arrays = [np.ascontiguousarray(values[name]) for name in self.inputs]
-            for name, shape, dtype in self._made:
-                values[name] = output = np.empty(shape, dtype)
+            arrays = [stored(values[name], tensor) for name, tensor in self._given]
+            for name, tensor, dtype in self._made:
+                output = np.empty(tensor.storage, dtype)
+                values[name] = shown(output, tensor)
                 arrays.append(output)
             buffers.append(arrays)
         self._inference.run(buffers, len(self.inputs), threads, marks)
@@ -134,7 +137,7 @@ def _inference(
     """The native inference, and for each step the number of native steps up to it."""
     names = list(dict.fromkeys([*inputs, *(name for step in steps for name in writes(step))]))
     value = {name: index for index, name in enumerate(names)}
-    sizes = [prod(tensors[name].shape) * tensors[name].dtype.itemsize for name in names]
+    sizes = [prod(tensors[name].storage) * tensors[name].dtype.itemsize for name in names]
     module: Any = native()
     inference = module.Inference(sizes, [value[name] for name in (*inputs, *outputs)])
 

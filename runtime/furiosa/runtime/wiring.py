@@ -52,6 +52,8 @@ def _define(names: tuple[str, ...], known: set[str], tensors: Tensors, where: st
             raise EnfError(f"the ENF file is malformed: `{name}` is not a tensor without a value yet", where=where)
         if any(size < -1 for size in tensors[name].shape):
             raise EnfError(f"the ENF file is malformed: `{name}` has a negative size", where=where)
+        if (width := tensors[name].width) and not (0,) < tensors[name].shape[-1:] <= (width,):
+            raise EnfError(f"the ENF file is malformed: rows of `{name}` do not fit into their memory", where=where)
         known.add(name)
 
 
@@ -59,6 +61,8 @@ def _problem(enf: Enf, step: Step, tensors: Tensors) -> str | None:
     for name in () if isinstance(step, RunCpu) else (*reads(step), *writes(step)):
         if -1 in tensors[name].shape:
             return f"the size of `{name}` is not known"
+    if not isinstance(step, RunNpu) and any(tensors[name].width for name in (*reads(step), *writes(step))):
+        return "only the NPU has tensors with padding"
     match step:
         case Quantize(x, y, scale, zero_point):
             return _cast_problem(tensors[x], tensors[y], scale, zero_point)
@@ -112,6 +116,6 @@ def _port_problem(ports: tuple[Port, ...], names: tuple[str, ...], tensors: Tens
         return f"the program has {len(ports)} ports where {len(names)} tensors are given"
     for port, name in zip(ports, names, strict=True):
         tensor = tensors[name]
-        if not tensor.dtype.quantized or prod(tensor.shape) != port.size:
+        if not tensor.dtype.quantized or prod(tensor.storage) != port.size:
             return f"`{name}` does not fit its port of {port.size} bytes"
     return None
