@@ -88,13 +88,14 @@ def test_what_users_see_of_it() -> None:
 
 def test_older_sessions() -> None:
     """Tensors keep their padding in ``view`` and lose it in ``numpy``."""
+    b = Builder("int8")
+    model = b.model(CASES["a width of no multiple of 32"](b))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from furiosa.runtime import session
-    b = Builder("int8")
-    model = b.model(CASES["a width of no multiple of 32"](b))
-    with session.create(model, device="npu:0:0", compiler_config={"remove_unlower": True}) as sess:
-        (output,) = sess.run(np.zeros((1, 3, 9, 10), np.float32))
+
+        with session.create(model, device="npu:0:0", compiler_config={"remove_unlower": True}) as sess:
+            (output,) = sess.run(np.zeros((1, 3, 9, 10), np.float32))
     assert output.view().strides == (896, 896, 896, 128, 32, 1)
     assert output.numpy().strides == (224, 224, 224, 32, 8, 1)
     np.testing.assert_array_equal(output.view(), output.numpy())
