@@ -58,13 +58,36 @@ def test_help(run: Run) -> None:
     assert out.startswith(f"Furiosa SDK Compiler v{version.version} ({version.hash[:9]} {built()})\n")
     assert "Usage: furiosa-compiler [OPTIONS] <SOURCE>\n" in out
     for option in ("-o, --output", "-b, --batch-size, --batch N", "--target-ir [dfg|ldfg|cdfg|gir|lir|enf]",
-                   "--target-npu NPU", "--dot-graph FILE", "--analyze-memory FILE", "--report FILE", "-v, --verbose",
-                   "-q, --quiet", "--no-cache", "-h, --help", "-V, --version"):  # fmt: skip
+                   "--target-npu NPU", "-O LEVEL", "--dot-graph FILE", "--analyze-memory FILE", "--report FILE",
+                   "-v, --verbose", "-q, --quiet", "--no-cache", "-h, --help", "-V, --version"):  # fmt: skip
         assert f"  {option}" in out
     for default in ("[default: output.<TARGET_IR>]", "[default: 1", "[default: enf]", "[default: warboy-2pe]"):
         assert default in out
     assert run("-h") == (status, out, err)
     assert files() == set()
+
+
+def test_optimization_levels(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("config.yml").write_text("search_budget: 5\noptimization_level: 0\n")
+    monkeypatch.setenv("NPU_COMPILER_CONFIG_PATH", "config.yml")
+    found = {}
+    for level in ("-O0", "-O1", "-O2", "-q"):
+        assert run("tiny.onnx", level, "--report", "report.json")[0] == 0
+        found[level] = json.loads(Path("report.json").read_text())
+    assert [each["optimization"]["level"] for each in found.values()] == [0, 1, 2, 0]
+    assert found["-O2"]["optimization"] == {"level": 2, "schedules": 5, "seed": 0}
+    assert found["-O2"]["npu_cycles"] <= found["-O1"]["npu_cycles"] <= found["-O0"]["npu_cycles"]
+    status, _, err = run("tiny.onnx", "-O3")
+    assert status == 2 and "3 is not in the range 0<=x<=2" in err
+
+
+def test_a_settled_schedule_stays_as_it_is(run: Run) -> None:
+    for layer in ("gir", "lir"):
+        assert run("tiny.onnx", "-O0", "--target-ir", layer, "-o", layer)[0] == 0
+        assert run(layer, "-O0", "--report", "report.json")[0] == run(layer, "--report", "report.json")[0] == 0
+        assert json.loads(Path("report.json").read_text())["optimization"] == {"level": 0}
+        status, _, err = run(layer, "-O2")
+        assert status == 2 and "the schedule of the file is settled already" in err
 
 
 def test_version(run: Run) -> None:

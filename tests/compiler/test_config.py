@@ -60,6 +60,9 @@ def test_every_name_has_a_type(name: str) -> None:
         ({"split_unit": "2"}, OptionError, "compiler option `split_unit` must be int, not str", None),
         ({"split_unit": True}, OptionError, "compiler option `split_unit` must be int, not bool", None),
         ({"remove_lower": 1}, OptionError, "compiler option `remove_lower` must be bool, not int", None),
+        ({"optimization_level": 3}, OptionError, "`optimization_level` must be from 0 to 2, not 3", None),
+        ({"search_budget": -1}, OptionError, "`search_budget` must be from 0 to ", None),
+        ({"search_seed": 1.0}, OptionError, "`search_seed` must be int, not float", None),
     ],
 )
 def test_faults(config: dict[str, object], kind: type[FuriosaError], message: str, hint: str | None) -> None:

@@ -11,9 +11,9 @@ from furiosa.compiler import compile_model
 from furiosa.compiler.report import render
 
 KEYS = {
-    "schema_version": int, "target": str, "batch_size": int, "macs": int, "npu_clusters": int, "cpu_clusters": int,
-    "npu_instructions": int, "npu_cycles": int, "npu_latency_us": float, "sram_peak_bytes": int, "sram_bytes": int,
-    "dram_bytes": int, "boundaries": list, "placement": list, "hints": list,
+    "schema_version": int, "target": str, "batch_size": int, "optimization": dict, "macs": int, "npu_clusters": int,
+    "cpu_clusters": int, "npu_instructions": int, "npu_cycles": int, "npu_latency_us": float, "sram_peak_bytes": int,
+    "sram_bytes": int, "dram_bytes": int, "boundaries": list, "placement": list, "hints": list,
 }  # fmt: skip
 ROW = ("node", "op", "device", "reason_code", "reason", "actual", "limit", "hint")
 
@@ -29,6 +29,15 @@ def test_keys_and_types(model: object) -> None:
         assert row["device"] in ("npu", "cpu")
         border = row["op"] in ("Lower", "Unlower")
         assert bool(row["reason"]) == bool(row["reason_code"]) == (border or row["device"] == "cpu")
+
+
+def test_the_optimization_is_told() -> None:
+    config = {"optimization_level": 2, "search_budget": 3, "search_seed": 7}
+    for level, want in ((0, {"level": 0}), (1, {"level": 1}), (2, {"level": 2, "schedules": 3, "seed": 7})):
+        report = compile_model(tiny(), config=config | {"optimization_level": level}).report
+        assert report["optimization"] == want
+    assert "\nOptimization        : level 2, schedules 3, seed 7\n" in render(report)
+    assert compile_model(tiny()).report["optimization"] == {"level": 1}
 
 
 def test_latency_is_cycles_at_two_gigahertz() -> None:
@@ -53,6 +62,7 @@ def test_table() -> None:
     assert re.fullmatch(r"     # x Sin: .*has no NPU lowering.* \(Sin#\)\n", reasons)
     assert table == (
         "Target              : warboy, batch size #\n"
+        "Optimization        : level #\n"
         "Operators           : # on the NPU, # on the CPU\n"
         "Clusters            : # NPU, # CPU\n"
         "Work                : # M MAC in # instructions\n"

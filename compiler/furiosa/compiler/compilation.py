@@ -74,11 +74,12 @@ def compile_model(
                           hint="give a batch size of 1 or more")  # fmt: skip
     if target_ir not in TARGET_IRS:
         raise OptionError(f"unknown target IR `{target_ir}`", hint=f"the target IRs are {', '.join(TARGET_IRS)}")
-    options = _config(config)
+    options = compiler_options(config)
     source, where, folder = _source(model)
 
     def translated() -> tuple[bytes, dict[str, Any], bytes]:
         from furiosa.compiler.config import INTERFACE
+        from furiosa.compiler.effort import effort_of
         from furiosa.compiler.pipeline import Source
         from furiosa.compiler.translation import translate
 
@@ -87,7 +88,7 @@ def compile_model(
         data = source if isinstance(source, bytes) else _read(source)
         settled: dict[str, Any] = {name: options[name] for name in INTERFACE if name in options}
         asked = Source(data, where, batch_size, folder, **settled)
-        result, layers = translate(asked, find_target(target), target_ir, show)
+        result, layers = translate(asked, find_target(target), target_ir, show, effort_of(options))
         show(f"✨  Finished in {time.perf_counter() - start:.9g}s\n")
         return result, layers, data
 
@@ -109,7 +110,7 @@ def compile_model(
     return Compiled(result, lambda: layers)
 
 
-def _config(config: Mapping[str, object] | None) -> Mapping[str, object]:
+def compiler_options(config: Mapping[str, object] | None) -> Mapping[str, object]:
     """The compiler_config of this compilation, checked."""
     path = env.COMPILER_CONFIG.get() if config is None else None
     if not config and path is None:

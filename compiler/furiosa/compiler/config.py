@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from furiosa.compiler.effort import LEVELS
 from furiosa.isa.errors import OptionError, did_you_mean
 
 INTERFACE: dict[str, type] = {
     "permute_input": list, "without_quantize": dict, "remove_lower": bool, "remove_unlower": bool,
 }  # fmt: skip
 """What changes the inputs and results of a model."""
+_SEARCH: dict[str, type] = {"optimization_level": int, "search_budget": int, "search_seed": int}
+_RANGES = {"optimization_level": (0, LEVELS[-1]), "search_budget": (0, 2**31), "search_seed": (0, 2**31)}
 _ALWAYS: dict[str, type] = {"keep_unsignedness": bool}
 """Integers of a model's inputs and results keep their type here in any case."""
 _TUNING: dict[str, type] = {
@@ -38,14 +41,17 @@ def check_config(config: Mapping[str, object]) -> None:
     ``permute_input`` and ``without_quantize`` are checked against the model when that is read.
     Raises OptionError for an unknown name (with the nearest known one) or a value of the wrong type.
     """
-    known = INTERFACE | _ALWAYS | _TUNING | _INNER
+    known = INTERFACE | _SEARCH | _ALWAYS | _TUNING | _INNER
     for name, value in config.items():
         if name not in known:
-            options = ", ".join(sorted(INTERFACE | _ALWAYS | _TUNING))
+            options = ", ".join(sorted(INTERFACE | _SEARCH | _ALWAYS | _TUNING))
             hint = did_you_mean(str(name), known) or f"the options are {options}"
             raise OptionError(f"unknown compiler option `{name}`", hint=hint)
         if type(value) is not known[name] and (known[name], type(value)) != (float, int):
             raise OptionError(f"compiler option `{name}` must be {known[name].__name__}, not {type(value).__name__}")
+        least, most = _RANGES.get(name, (0, 0))
+        if name in _RANGES and isinstance(value, int) and not least <= value <= most:
+            raise OptionError(f"compiler option `{name}` must be from {least} to {most}, not {value}")
     if config.get("remove_lower") and config.get("permute_input") is not None:
         raise OptionError("compiler options `remove_lower` and `permute_input` exclude each other: an input in the "
                           "NPU's layout has no axes to permute", hint="leave `permute_input` out")  # fmt: skip

@@ -10,6 +10,7 @@ from furiosa.compiler import gir, lir
 from furiosa.compiler.borders import Raw
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.cluster import Cluster
+from furiosa.compiler.effort import DEFAULT_EFFORT, Effort
 from furiosa.compiler.frontend.node import Permuted
 from furiosa.compiler.gir.program import Gir
 from furiosa.compiler.graph import Op, with_inputs
@@ -27,7 +28,10 @@ P = TypeVar("P", Gir, Lir)
 
 @dataclass(frozen=True, slots=True)
 class Module(Generic[P]):
-    """What an ENF holds, with the programs in GIR or LIR form. ``placement`` is JSON text, see ``placement.py``."""
+    """What an ENF holds, with the programs in GIR or LIR form. ``placement`` is JSON text, see ``placement.py``.
+
+    ``effort`` is what the schedules were made with.
+    """
 
     target: str
     batch_size: int
@@ -38,9 +42,10 @@ class Module(Generic[P]):
     programs: tuple[P, ...]
     cpu_models: tuple[bytes, ...]
     placement: str
+    effort: Effort = DEFAULT_EFFORT
 
 
-def build(model: Clusters, target: Target) -> Module[Gir]:
+def build(model: Clusters, target: Target, effort: Effort) -> Module[Gir]:
     """Every NPU cluster tiled and allocated; every other cluster as a step of the host."""
     names = dict(zip(model.graph.outputs, model.graph.output_names))
     given = {op.inputs[0]: op for op in model.graph if op.kind == "unlower" and isinstance(op.attrs, Raw)}
@@ -63,7 +68,7 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
         reads, writes = tuple(map(name, cluster.inputs)), tuple(map(name, cluster.outputs))
         if cluster.device == "npu":
             steps.append(enf.RunNpu(len(programs), reads, writes))
-            programs.append(check_program(gir.build(cluster, target), target))
+            programs.append(check_program(gir.build(cluster, target, effort), target))
         elif cluster.device == "cpu":
             from furiosa.compiler.cpu_model import to_onnx
 
@@ -73,7 +78,7 @@ def build(model: Clusters, target: Target) -> Module[Gir]:
             steps.append(_host_step(cluster.ops[-1], reads[0], writes[0]))
     outputs = tuple(name(op) for op in model.graph.outputs)
     return Module(target.name, model.graph.batch_size, inputs, outputs, tuple(tensors.values()), tuple(steps),
-                  tuple(programs), tuple(cpu_models), json.dumps(placement(model.graph)))  # fmt: skip
+                  tuple(programs), tuple(cpu_models), json.dumps(placement(model.graph)), effort)  # fmt: skip
 
 
 def _format(op: Op, images: str) -> str:
@@ -128,4 +133,5 @@ def linearize(module: Module[Gir]) -> Module[Lir]:
     return Module(
         module.target, module.batch_size, module.inputs, module.outputs, module.tensors, module.steps,
         tuple(lir.linearize(program) for program in module.programs), module.cpu_models, module.placement,
+        module.effort,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from furiosa.compiler import (
     specs,
 )
 from furiosa.compiler.assembly import assemble
+from furiosa.compiler.effort import DEFAULT_EFFORT, Effort
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.specs import Spec
 from furiosa.isa import env
@@ -32,10 +33,18 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What a model is compiled for, and with how much effort."""
+
+    target: Target
+    effort: Effort
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One step of a stage. ``title`` is what progress shows, when the step is worth a line of its own."""
 
-    run: Callable[[Any, Target], Any]
+    run: Callable[[Any, Goal], Any]
     name: str
     specs: tuple[Spec, ...] = ()
     title: str = ""
@@ -51,6 +60,10 @@ class Stage:
 
 def _graph(function: Callable[[Graph], Graph], rules: tuple[Spec, ...], title: str = "") -> Pass:
     return Pass(lambda graph, _: function(graph), function.__name__, rules, title)
+
+
+def _on_target(function: Callable[[Graph, Target], Graph], rules: tuple[Spec, ...] = ()) -> Pass:
+    return Pass(lambda graph, goal: function(graph, goal.target), function.__name__, rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +83,7 @@ class Source:
     remove_unlower: bool = False
 
 
-def _import(source: Source, _: Target) -> Graph:
+def _import(source: Source, _: Goal) -> Graph:
     from furiosa.compiler.frontend.onnx import import_onnx
 
     graph = import_onnx(source.data, source.where, source.batch_size, source.folder, source.permute_input,
@@ -78,7 +91,7 @@ def _import(source: Source, _: Target) -> Graph:
     return replace(graph, keep_lowered=source.remove_lower, keep_unlowered=source.remove_unlower)
 
 
-def _import_tflite(source: Source, _: Target) -> Graph:
+def _import_tflite(source: Source, _: Goal) -> Graph:
     from furiosa.compiler.frontend.tflite import import_tflite
 
     if source.without_quantize is not None:
@@ -90,14 +103,14 @@ def _import_tflite(source: Source, _: Target) -> Graph:
 
 FROM_TFLITE = Stage("dfg", (
     Pass(_import_tflite, "import"),                # integers already: operators of the table with LiteRT's rounding
-    Pass(limits.check_tensors, "check_tensors", specs.DFG),
+    _on_target(limits.check_tensors, specs.DFG),
 ))  # fmt: skip
 """In place of the first stage of ``STAGES``."""
 
 STAGES: tuple[Stage, ...] = (
     Stage("dfg", (
         Pass(_import, "import"),                       # framework-free, checked, shapes static, constants folded
-        Pass(limits.check_tensors, "check_tensors"),   # nothing later takes time or memory without bound
+        _on_target(limits.check_tensors),              # nothing later takes time or memory without bound
         _graph(quantization.type_integers, ()),        # integers get their scale, wherever it is stated
         _graph(quantization.merge_pairs, ()),          # the scales that ONNX Runtime rounds by
         _graph(quantization.store_unsigned, ()),       # and the element types
@@ -109,13 +122,15 @@ STAGES: tuple[Stage, ...] = (
         _graph(ldfg.lower, specs.LDFG, "Lowering graph(LAS)"),    # the NPU's operators and layout
         _graph(kept_layout.keep_layout, specs.LDFG),              # of tensors that users lower themselves
         _graph(ldfg.optimize, specs.LDFG, "Optimizing graph"),    # fewer of them
-        Pass(borders.layout_on_npu, "layout_on_npu", specs.LDFG),  # the host does not do what the NPU does faster
+        _on_target(borders.layout_on_npu, specs.LDFG),            # the host does not do what the NPU does faster
     )),
     Stage("cdfg", (
         Pass(lambda graph, _: cdfg.cluster(graph), "cluster"),                     # what runs as one step
         Pass(lambda clusters, _: cpu_check.check_cpu(clusters), "check_cpu"),      # and that it does
     )),
-    Stage("gir", (Pass(module.build, "build"),)),                                  # tiles, transfers, addresses
+    Stage("gir", (
+        Pass(lambda clusters, goal: module.build(clusters, goal.target, goal.effort), "build"),  # tiles, transfers,
+    )),                                                                                          # addresses
     Stage("lir", (Pass(lambda m, _: module.linearize(m), "linearize"),)),          # one stream with tokens
     Stage("enf", (Pass(lambda m, _: assemble(m), "assemble"),)),            # the file
 )  # fmt: skip
@@ -128,6 +143,7 @@ class Run:
 
     target: Target
     progress: Progress
+    effort: Effort = DEFAULT_EFFORT
     layers: dict[str, Any] = field(default_factory=dict)
 
     def compile(self, value: Any, source: str, last: str) -> Any:
@@ -151,7 +167,7 @@ class Run:
             self.progress(f"▪▪▪▪▪ [{titled.index(step) + 1}/{len(titled)}] {step.title}...")
         start = time.perf_counter()
         try:
-            value = step.run(value, self.target)
+            value = step.run(value, Goal(self.target, self.effort))
         except FuriosaError:
             raise
         except Exception as error:

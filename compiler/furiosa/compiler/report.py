@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a report that was made before is shown without the compiler, and without NumPy
+    from furiosa.compiler.effort import Effort
     from furiosa.compiler.lir.program import Lir
     from furiosa.compiler.module import Module
     from furiosa.compiler.placement import Row
@@ -30,6 +31,7 @@ def report(module: Module[Lir]) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "target": module.target,
         "batch_size": module.batch_size,
+        "optimization": _optimization(module.effort),
         "macs": sum(inst.macs for inst in instructions),
         "npu_clusters": len(module.programs),
         "cpu_clusters": len(module.cpu_models),
@@ -45,6 +47,12 @@ def report(module: Module[Lir]) -> dict[str, Any]:
     }
 
 
+def _optimization(effort: Effort) -> dict[str, int]:
+    """The level; where schedules were searched for, also how many of each program, and the seed."""
+    searched = {"schedules": effort.budget, "seed": effort.seed} if effort.level > 1 else {}
+    return {"level": effort.level, **searched}
+
+
 def _dram_bytes(inst: object) -> int:
     from furiosa.isa.instructions import Load, Store
 
@@ -56,8 +64,10 @@ def _dram_bytes(inst: object) -> int:
 def render(values: dict[str, Any]) -> str:
     """The report as text for a terminal."""
     operators, *reasons = render_placement(values["placement"]).splitlines()
+    optimization = ", ".join(f"{name} {value}" for name, value in values["optimization"].items())
     lines = [
         f"Target              : {values['target']}, batch size {values['batch_size']}",
+        f"Optimization        : {optimization}",
         operators,
         f"Clusters            : {values['npu_clusters']} NPU, {values['cpu_clusters']} CPU",
         f"Work                : {values['macs'] / 1e6:,.1f} M MAC in {values['npu_instructions']} instructions",

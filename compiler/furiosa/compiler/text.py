@@ -11,6 +11,7 @@ import numpy as np
 
 from furiosa.compiler import gir, lir, lowlevel
 from furiosa.compiler.borders import Raw
+from furiosa.compiler.effort import DEFAULT_EFFORT, Effort
 from furiosa.compiler.frontend.node import Affine, OnnxNode, Permuted, Project
 from furiosa.compiler.gir import records
 from furiosa.compiler.gir.records import Unreadable, bad_line
@@ -70,6 +71,7 @@ class ModuleHead:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     placement: str
+    effort: Effort = DEFAULT_EFFORT
 
 
 def _attrs_of(module: ModuleType) -> dict[str, type[Any]]:
@@ -152,7 +154,8 @@ def _parse_op(line: str, ops: list[Op], data: bytes) -> Op:
 
 def print_module(module: Module[Any]) -> tuple[str, bytes]:
     """The text of a module in GIR or LIR form, and the bytes of its constants and CPU models."""
-    head = ModuleHead(module.target, module.batch_size, module.inputs, module.outputs, module.placement)
+    head = ModuleHead(module.target, module.batch_size, module.inputs, module.outputs, module.placement,
+                      module.effort)  # fmt: skip
     lines = [f"module {records.write(head)}"]
     described = [(t.dtype.value, _Tensor(t.name, t.shape, t.format, t.named, t.width)) for t in module.tensors]
     lines += [f"tensor {dtype} {records.write(tensor)}" for dtype, tensor in described]
@@ -189,7 +192,7 @@ def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
             number += 1
             word, _, rest = line.partition(" ")
             if word == "module":
-                head = records.read(rest, {"ModuleHead": ModuleHead})
+                head = records.read(rest, {"ModuleHead": ModuleHead}, {"Effort": Effort})
             elif word == "tensor":
                 dtype, _, record = rest.partition(" ")
                 t = records.read(record, {"_Tensor": _Tensor})
@@ -209,7 +212,7 @@ def parse_module(text: str, data: bytes, layer: str) -> Module[Any]:
     except (Unreadable, ValueError) as why:
         raise bad_line(layer, number, line, why) from None
     return Module(head.target, head.batch_size, head.inputs, head.outputs, tuple(tensors), tuple(steps),
-                  tuple(parsed), tuple(models), head.placement)  # fmt: skip
+                  tuple(parsed), tuple(models), head.placement, head.effort)  # fmt: skip
 
 
 def _bytes(record: str, data: bytes) -> bytes:

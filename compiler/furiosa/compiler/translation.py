@@ -12,6 +12,7 @@ import numpy as np
 from furiosa.compiler import irfile, specs
 from furiosa.compiler.cdfg import Clusters
 from furiosa.compiler.config import INTERFACE
+from furiosa.compiler.effort import DEFAULT_EFFORT, Effort
 from furiosa.compiler.frontend.tflite.model import is_tflite
 from furiosa.compiler.graph import Graph
 from furiosa.compiler.limits import check_tensors
@@ -25,7 +26,9 @@ MODELS = ("onnx", "tflite")
 """Sources that are models as frameworks write them."""
 
 
-def translate(source: Source, npu: Target, target_ir: str, progress: Progress) -> tuple[bytes, dict[str, Any]]:
+def translate(
+    source: Source, npu: Target, target_ir: str, progress: Progress, effort: Effort
+) -> tuple[bytes, dict[str, Any]]:
     """The file of layer ``target_ir``, and the model in every layer on the way, by name.
 
     Raises ModelError, UnsupportedError or OptionError.
@@ -34,8 +37,8 @@ def translate(source: Source, npu: Target, target_ir: str, progress: Progress) -
     if layer in LAYERS[LAYERS.index(target_ir) :]:
         raise OptionError(f"`{source.where}` is a `{layer}` already and cannot become a `{target_ir}`",
                           hint="compile the model itself")  # fmt: skip
-    value = source if layer in MODELS else _load(source, layer, npu)
-    run = Run(npu, progress)
+    value = source if layer in MODELS else _load(source, layer, npu, effort)
+    run = Run(npu, progress, effort)
     try:
         with _no_cycle_search(), np.errstate(all="ignore"):  # absurd scales saturate, without a warning
             value = run.compile(value, layer, target_ir)
@@ -90,8 +93,8 @@ def _inconsistent(layer: str, fault: str, where: str) -> ModelError:
                       hint="write it again with `furiosa-compiler --target-ir`")  # fmt: skip
 
 
-def _load(source: Source, layer: str, target: Target) -> Any:
-    """The model in an IR file; its batch size is settled, and from the GIR on its target too."""
+def _load(source: Source, layer: str, target: Target, effort: Effort) -> Any:
+    """The model in an IR file; its batch size is settled, and from the GIR on its target and its schedule too."""
     try:
         value = irfile.load(source.data, source.where)
         graph = value.graph if isinstance(value, Clusters) else value
@@ -114,4 +117,7 @@ def _load(source: Source, layer: str, target: Target) -> Any:
     if isinstance(value, Module) and value.target != target.name:
         raise OptionError(f"the file is for `{value.target}`, not for `{target.name}`", where=source.where,
                           hint=f"add `--target-npu {value.target}`, or compile the model itself")  # fmt: skip
+    if isinstance(value, Module) and effort not in (DEFAULT_EFFORT, value.effort):
+        raise OptionError("the schedule of the file is settled already: no optimization level can change it",
+                          where=source.where, hint="compile the model itself, or its cdfg")  # fmt: skip
     return value

@@ -53,6 +53,7 @@ def _tell_unused(_: click.Context, option: click.Parameter, value: object) -> No
 furiosa-compiler model.onnx                      writes output.enf
 furiosa-compiler model.onnx -o model.enf -v      says what runs where, and why
 furiosa-compiler model.onnx --target-npu warboy --batch-size 4 --report report.json
+furiosa-compiler model.onnx -O2                  searches for a faster schedule
 furiosa-compiler model.onnx --target-ir lir      writes the instructions as text""",
 )
 @click.argument("source", type=click.Path(path_type=Path), metavar="<SOURCE>")
@@ -66,6 +67,10 @@ furiosa-compiler model.onnx --target-ir lir      writes the instructions as text
     help="The layer to stop at; every layer is a SOURCE again.",
 )  # fmt: skip
 @target_npu("NPU")
+@click.option(
+    "-O", "level", type=click.IntRange(0, 2), metavar="LEVEL",
+    help="Effort for the schedule: 0 fast, 1 the best of a few, 2 a search.  [default: 1]",
+)  # fmt: skip
 @click.option("--dot-graph", type=click.Path(path_type=Path), metavar="FILE", help="Also write the graph as DOT.")
 @click.option(
     "--analyze-memory", type=click.Path(path_type=Path), metavar="FILE", help="Also write the use of SRAM as HTML."
@@ -81,26 +86,29 @@ furiosa-compiler model.onnx --target-ir lir      writes the instructions as text
     "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
 def compiler(
-    source: Path, output: Path | None, batch_size: int, target_ir: str, target_npu: str, dot_graph: Path | None,
-    analyze_memory: Path | None, report: Path | None, verbose: bool, quiet: bool, no_cache: bool,
+    source: Path, output: Path | None, batch_size: int, target_ir: str, target_npu: str, level: int | None,
+    dot_graph: Path | None, analyze_memory: Path | None, report: Path | None, verbose: bool, quiet: bool,
+    no_cache: bool,
 ) -> None:  # fmt: skip
     """Compile SOURCE, an ONNX model or an IR file (dfg, ldfg, cdfg, gir, lir), for a simulated NPU.
 
     The format is recognised by content. Progress goes to stderr. Options of the compiler itself are read from the YAML
-    file that NPU_COMPILER_CONFIG_PATH names.
+    file that NPU_COMPILER_CONFIG_PATH names; `-O` comes before its `optimization_level`.
     """
     from furiosa.cli.logs import shown_log
     from furiosa.compiler import compile_model
+    from furiosa.compiler.compilation import compiler_options
     from furiosa.isa.files import check_outputs, save_all
 
     target_ir = target_ir.lower()
     output = output or Path(f"output.{target_ir}")
     check_outputs(source, [output, dot_graph, analyze_memory, report])
     _check_layers(target_ir, {"--analyze-memory": analyze_memory, "--report": report})
+    config = None if level is None else {**compiler_options(None), "optimization_level": level}
     with shown_log(quiet):
         compiled = compile_model(
-            source, target=target_npu, batch_size=batch_size, progress=None if quiet else _show, target_ir=target_ir,
-            cache_enabled=not no_cache,
+            source, target=target_npu, batch_size=batch_size, config=config, progress=None if quiet else _show,
+            target_ir=target_ir, cache_enabled=not no_cache,
         )  # fmt: skip
     files: dict[Path, str | bytes] = {output: compiled.data}
     if dot_graph is not None:

@@ -5,7 +5,8 @@ A view has the bytes of its input. The inputs of a concatenation are made inside
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from furiosa.compiler.cluster import Cluster
@@ -21,7 +22,8 @@ class Buffer:
     """Bytes that live as one, with what the schedule has decided about them so far.
 
     ``jobs`` are the indices of the jobs that touch it, ascending, ``read`` whether one reads it, ``missing`` how many
-    still have to write it. ``dram`` is its address there, once it has one; ``home`` says that it keeps it for good.
+    still have to write it. ``dram`` is its address there, once it has one; ``home`` says that it keeps it for good,
+    ``constant`` that it holds a constant.
     ``stored`` says that DRAM has all that was written until now, by the end of step ``ready``. ``address`` is where it
     is in SRAM since step ``first``; None when it is not. ``parts`` are the tensors written in it so far.
     """
@@ -33,6 +35,7 @@ class Buffer:
     read: bool = False
     missing: int = 0
     home: bool = False
+    constant: bool = False
     output: bool = False
     begun: bool = False
     dram: int | None = None
@@ -89,7 +92,10 @@ def dense(buffer: Buffer, name: str, shape: Four) -> Ref:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One operator, or one copy, to be done tile by tile."""
+    """One operator, or one copy, to be done tile by tile. ``number`` is its place among the jobs as they come.
+
+    ``output`` may be some rows of the operator's result, from ``row_start`` on.
+    """
 
     op: Op
     node: str
@@ -99,6 +105,13 @@ class Job:
     output: Ref
     params: tuple[Parameter, ...]
     grain: int
+    number: int = 0
+    row_start: int = 0
+
+    def placed(self, box: Box) -> Box:
+        """A box of the output as a box of the operator's result."""
+        (n, h, w, c), (n_end, h_end, w_end, c_end) = box
+        return Box((n, h + self.row_start, w, c), (n_end, h_end + self.row_start, w_end, c_end))
 
     @property
     def shape(self) -> Four:
@@ -124,6 +137,23 @@ class Work:
     outputs: tuple[Buffer, ...]
     consts: tuple[tuple[Op, Buffer], ...]
     buffers: tuple[Buffer, ...]
+
+    def linked(self) -> Work:
+        """The same, with what buffers know of the jobs filled in."""
+        for buffer in self.buffers:
+            buffer.jobs, buffer.missing = [], 0
+        for index, job in enumerate(self.jobs):
+            for ref in (*job.inputs, job.output):
+                if not ref.buffer.jobs or ref.buffer.jobs[-1] != index:
+                    ref.buffer.jobs.append(index)
+            for ref in job.inputs:
+                ref.buffer.read = True
+            job.output.buffer.missing += 1
+        return self
+
+    def ordered(self, numbers: Sequence[int]) -> Work:
+        """The same with the jobs of these numbers in this order."""
+        return replace(self, jobs=tuple(self.jobs[number] for number in numbers)).linked()
 
 
 def kind_row(op: Op) -> Row:
@@ -165,7 +195,7 @@ class _Builder:
             elif op.kind not in ("const", "npu.view"):
                 self._operator(op)
         outputs = tuple(self._outputs())
-        return Work(tuple(self._jobs), inputs, outputs, tuple(self._consts), tuple(self._buffers))
+        return Work(tuple(self._jobs), inputs, outputs, tuple(self._consts), tuple(self._buffers)).linked()
 
     def _buffer(self, op: Op) -> Buffer:
         buffer = Buffer(op.name, four(op), len(self._buffers))
@@ -203,6 +233,7 @@ class _Builder:
             op = op.inputs[0]
         if op.kind == "const" and op not in self._refs:
             self._consts.append((op, self._source(op)))
+            self._consts[-1][1].constant = True
         ref = self._refs[op]
         for view in reversed(chain):
             ref = self._refs[view] = dense(ref.buffer, view.name, four(view))
@@ -213,7 +244,7 @@ class _Builder:
         params = row.params(op)
         reads = row.reads(op)
         inputs = tuple(self._ref(x) for x in op.inputs[: len(reads)])
-        self._add(Job(op, op.node or op.name, row, reads, inputs, self._refs[op], params, row.grain(op)))
+        self._add(op, row, reads, inputs, self._refs[op], params, row.grain(op))
 
     def _concat(self, op: Op) -> None:
         """A copy for each input that is not already in its place."""
@@ -224,17 +255,14 @@ class _Builder:
                 self._copy(op, CONCAT, ref, place)
 
     def _copy(self, op: Op, row: Row, source: Ref, target: Ref) -> None:
-        self._add(Job(op, op.node or op.name, row, (same(source.shape),), (source,), target, (), 1))
+        self._add(op, row, (same(source.shape),), (source,), target, (), 1)
 
-    def _add(self, job: Job) -> None:
-        index = len(self._jobs)
-        self._jobs.append(job)
-        for ref in (*job.inputs, job.output):
-            if not ref.buffer.jobs or ref.buffer.jobs[-1] != index:
-                ref.buffer.jobs.append(index)
-        for ref in job.inputs:
-            ref.buffer.read = True
-        job.output.buffer.missing += 1
+    def _add(
+        self, op: Op, row: Row, reads: tuple[Reads, ...], inputs: tuple[Ref, ...], output: Ref,
+        params: tuple[Parameter, ...], grain: int,
+    ) -> None:  # fmt: skip
+        node = op.node or op.name
+        self._jobs.append(Job(op, node, row, reads, inputs, output, params, grain, len(self._jobs)))
 
     def _outputs(self) -> list[Buffer]:
         """A buffer for each output; copies of what is an input, a constant or another output under a second name."""

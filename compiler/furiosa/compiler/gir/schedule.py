@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 
 from furiosa.compiler.gir.allocate import Arena, LastUse, aligned
 from furiosa.compiler.gir.boxes import Box, input_box
+from furiosa.compiler.gir.choices import Choices
 from furiosa.compiler.gir.constants import Constants
 from furiosa.compiler.gir.jobs import Buffer, Job, Ref, Work
 from furiosa.compiler.gir.program import Prefetch, Slot, Step
@@ -57,15 +58,16 @@ class _Ring:
 
 
 class Schedule:
-    """The schedule of one cluster in ``room`` bytes of SRAM. ``steps`` and ``slots`` grow job by job.
+    """The schedule of one cluster. ``steps`` and ``slots`` grow job by job; ``starts`` has the first step of each job.
 
     ``tight`` says that more room might have changed it.
     """
 
-    def __init__(self, work: Work, target: Target, room: int, constants: Constants) -> None:
+    def __init__(self, work: Work, target: Target, choices: Choices, constants: Constants) -> None:
         self._jobs = work.jobs
         self._target = target
-        self._room = room
+        self._choices = choices
+        self._room = choices.room
         self.tight = False
         self._constants = constants
         self._params = [constants.place([p.const for p in job.params]) for job in work.jobs]
@@ -77,10 +79,11 @@ class Schedule:
             self.dram_bytes = aligned(buffer.dram + buffer.size)
         self._spills = Spills(self.dram_bytes, target.dram_bytes)
         self._buffers = work.buffers
-        self._sram = Arena(room)
+        self._sram = Arena(choices.room)
         self._last_use = LastUse()
         self._cursor = 0
         self._issued = 0
+        self.starts: list[int] = []
         self._resident: list[tuple[int, int]] = []
         self._steps: list[_Step] = []
         self.slots: list[Slot] = []
@@ -89,6 +92,9 @@ class Schedule:
     def run(self) -> None:
         """Schedule all jobs. Raises UnsupportedError for one that does not fit SRAM in any way."""
         for index, job in enumerate(self._jobs):
+            if job.number in self._choices.late and self.starts:
+                self._issued = max(self._issued, self.starts[-1])
+            self.starts.append(len(self._steps))
             fetched, tiling, streams = self._make_room(index, job)
             self._spills.settle()
             self._do(index, job, tiling, streams, [self._fetch(buffer) for buffer in fetched])
@@ -115,7 +121,7 @@ class Schedule:
             streams = _streams(job)
             want = min(whole_bytes(job, streams), self._room // _RESERVE)
             room = self._sram.largest()[1]
-            tiling = tile(job, streams, room, self._target) if room >= want else None
+            tiling = self._tile(job, streams, room) if room >= want else None
             self.tight |= room < whole_bytes(job, streams)
             if tiling is None:
                 if fresh and self._evict(index, mine, out.next_use(index)):
@@ -127,22 +133,26 @@ class Schedule:
                     continue
                 if self._evict(index, mine, -1):
                     continue
-                tiling = tile(job, streams, room, self._target)
+                tiling = self._tile(job, streams, room)
             if tiling is not None:
                 return [b for b in fetched if b.address is not None], tiling, streams
             if not self._evict_own(mine, fetched):
                 raise self._too_big(job)
 
+    def _tile(self, job: Job, streams: Streams, room: int) -> Tiling | None:
+        return tile(job, streams, room, self._target, self._choices.tiles.get(job.number, 0))
+
     def _begin(self, index: int, out: Buffer, mine: list[Buffer]) -> bool:
         """Give a buffer its place before its first bytes are written; whether that is in SRAM."""
         out.begun = True
         own = sum(aligned(b.size) for b in mine if b.address is not None)
-        if (out.read or not out.output) and out.size <= self._room - own:
+        wanted = (out.read or not out.output) and out.number not in self._choices.outside
+        if wanted and out.size <= self._room - own:
             while not self._hold(out):
                 if not self._evict(index, mine, out.next_use(index)):
                     break
         if out.address is None:
-            self.tight |= out.read or not out.output
+            self.tight |= wanted
             self._spill(out)
         return out.address is not None
 
@@ -157,7 +167,7 @@ class Schedule:
 
     def _hold_if_easy(self, index: int, buffer: Buffer) -> bool:
         """Hold a buffer that later jobs read too, if that leaves room for the tiles of job ``index``."""
-        if buffer.next_use(index) is None:
+        if buffer.next_use(index) is None or buffer.number in self._choices.outside:
             return False
         if not self._hold(buffer):
             self.tight = True
@@ -269,7 +279,8 @@ class Schedule:
         rings, params, result = self._slots_for(job, tiling)
         out = job.output.buffer
         for box in tiling.boxes:
-            boxes = tuple(input_box(reads, box) for reads in job.reads)
+            placed = job.placed(box)
+            boxes = tuple(input_box(reads, placed) for reads in job.reads)
             addresses = self._parameters(index, job, box, params, loads)
             xs = tuple(
                 self._operand(ref, need, ring if streamed else None, loads)
@@ -282,7 +293,7 @@ class Schedule:
             else:
                 assert out.address is not None
                 y = job.output.view(out.address, box)
-            for instruction in job.emit(Tile(job.op, box, y, boxes, xs, addresses)):
+            for instruction in job.emit(Tile(job.op, placed, y, boxes, xs, addresses)):
                 self._steps.append(_Step(job.node, instruction, loads, []))
                 loads = []
             if streams.output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import product
 from math import prod
 
@@ -121,24 +122,25 @@ def whole(job: Job, streams: Streams) -> Tiling:
     return Tiling((Box.whole(job.shape),), cut.inputs, cut.params, cut.output)
 
 
-def tile(job: Job, streams: Streams, room: int, target: Target) -> Tiling | None:
+def tile(job: Job, streams: Streams, room: int, target: Target, wanted: int = 0) -> Tiling | None:
     """The cheapest tiles whose slots fit ``room`` bytes; None when none do. Two slots an operand where possible.
 
     Small transfers are worth no tiles of their own: without need to, a job is cut only when the transfers it would
-    otherwise wait for take long.
+    otherwise wait for take long. ``wanted`` overrules that, see ``Choices.tiles``.
     """
     fits = whole_bytes(job, streams) <= room and _runs(job, job.shape) <= RUN_LIMIT
-    if fits and not _worth_tiles(job, streams, target):
+    if fits and (wanted < 0 or (wanted == 0 and not _worth_tiles(job, streams, target))):
         return whole(job, streams)
     rows, columns = _pixel_tiles(job.shape, job.split)
     for buffers, pixels in product((2, 1), (rows, rows + columns)):
-        best = min(
+        best = nsmallest(
+            max(1, wanted),
             ((cost, number, order, cut) for number, cut in enumerate(_cuts(job, streams, room, buffers, pixels))
              for order, cost in _costs(job, streams, cut, target)),
-            key=lambda item: item[:2], default=None,
+            key=lambda item: item[:2],
         )  # fmt: skip
-        if best is not None:
-            _, _, channels_outer, cut = best
+        if best:
+            _, _, channels_outer, cut = best[-1]
             return Tiling(tuple(_boxes(job, cut, channels_outer)), cut.inputs, cut.params, cut.output)
     return None
 
@@ -246,13 +248,14 @@ def _costs(job: Job, streams: Streams, cut: _Cut, target: Target) -> Iterator[tu
 def _tile_cycles(job: Job, streams: Streams, cut: _Cut, target: Target) -> int:
     """Cycles of the instructions of one tile, the first."""
     box = Box((0, 0, 0, 0), cut.tile)
-    boxes = tuple(input_box(reads, box) for reads in job.reads)
+    placed = job.placed(box)
+    boxes = tuple(input_box(reads, placed) for reads in job.reads)
     xs = tuple(
         (View.dense(0, need.shape) if streamed else ref.view(0, need)) if need.size else None
         for ref, need, streamed in zip(job.inputs, boxes, streams.inputs)
     )
     y = View.dense(0, box.shape) if streams.output else job.output.view(0, box)
-    return sum(program_cycles(job.emit(Tile(job.op, box, y, boxes, xs, (0,) * len(job.params))), target))
+    return sum(program_cycles(job.emit(Tile(job.op, placed, y, boxes, xs, (0,) * len(job.params))), target))
 
 
 def _loads(cut: _Cut, by_pixels: bool, by_channels: bool, channels_outer: bool) -> int:
