@@ -189,7 +189,7 @@ int64_t multiply(int64_t rounds) {
 Kernels choose() {
   Kernels kernels = avx512_kernels();
   kernels.name = "amx";
-  kernels.conv = {64, 32, 4, false, 4, kRows, kRows};
+  kernels.conv = {64, 32, 4, false, 4, kRows, kRows, 144};
   kernels.conv_pixels = conv_pixels;
   kernels.conv_begin = begin;
   kernels.conv_end = end;

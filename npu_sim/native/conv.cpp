@@ -181,7 +181,7 @@ void Plan::run(const Packed& packed, Run& run) const {
 // read once while pixels stay.
 void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const {
   const Runs runs(inst_, strip_, rows, format_.pixels);
-  const int chunks = int(ceil_div(int64_t(runs.count()) * runs.pixels(), ConvPixels::kMost));
+  const int chunks = int(std::max(ceil_div(int64_t(runs.count()) * runs.pixels(), format_.chunk), ceil_div(runs.count(), ConvPixels::kMost)));
   const int together = (end - begin) * block_bytes_ <= kWeightBytes ? end - begin : 1;
   ConvPixels work;
   work.offsets = offsets_.data();

@@ -29,6 +29,7 @@ struct ConvFormat {
   int lanes;       // of 128 bits in a vector, when blocks keep their channels as packing instructions want them; else 0
   int steps = 1;   // a segment of more steps is filled up to a multiple of so many
   int pixels = 1;  // of a run, at most
+  int chunk = 72;  // pixels that stay in the first-level cache while they meet several blocks of weights
 
   int position(int channel, int channels) const;
 };
