@@ -259,6 +259,23 @@ async def test_a_full_queue_suspends_the_task_that_submits(gate: Gate) -> None:
 
 
 @in_loop
+async def test_a_submission_that_is_cancelled_is_taken_back() -> None:
+    options = {"worker_num": 1, "input_queue_size": 1, "output_queue_size": 1}
+    async with runtime.create_queue(DATA, **options) as (submitter, receiver):
+        for number in range(3):  # two results fill the output queue and the worker's hand, one request waits
+            await submitter.submit(X, number)
+        task = asyncio.create_task(submitter.submit(X, "not wanted any more"))
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        assert (await receiver.recv())[0] == 0
+        time.sleep(0.1)  # its request comes into the line while this loop stands still
+        task.cancel()
+        await submitter.submit(X, 3)
+        assert task.cancelled()
+        assert [(await receiver.recv())[0] for _ in range(3)] == [1, 2, 3]
+
+
+@in_loop
 async def test_ends_of_a_queue(gate: Gate) -> None:
     submitter, receiver = await runtime.create_queue(DATA)
     async with submitter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 from collections.abc import Iterator
@@ -112,6 +113,52 @@ def test_full_queues_stop_the_submitter(gate: Gate) -> None:
         lastingly(lambda: len(accepted) == 5)
         assert [receiver.recv()[0] for _ in range(6)] == [1, 2, 3, 4, 5, 6]
         thread.join()
+
+
+def test_many_submitters_fill_a_queue_to_its_size_and_no_further(gate: Gate) -> None:
+    accepted: list[Any] = []
+
+    def submit(number: int) -> None:
+        submitter.submit(value(number), number)
+        accepted.append(number)
+
+    gate.close()
+    with sync.create_queue(DATA, worker_num=1, input_queue_size=5) as (submitter, receiver):
+        threads = [threading.Thread(target=submit, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(accepted) == 6)  # one is being executed
+        lastingly(lambda: len(accepted) == 6)
+        gate.open()
+        received = [receiver.recv() for _ in threads]
+        for thread in threads:
+            thread.join()
+    assert sorted(number for number, _ in received) == list(range(16))
+    assert all(np.array_equal(y, RESULTS[number]) for number, (y,) in received)
+
+
+def test_what_was_accepted_before_the_end_is_received() -> None:
+    """Submitters that race with ``close``: each request is either refused or received."""
+
+    def submit(accepted: list[int], number: int) -> None:
+        with contextlib.suppress(FuriosaRuntimeError):
+            while True:
+                submitter.submit(X, number)
+                accepted.append(number)
+
+    with sync.Runtime() as runtime:
+        for size in (1, 3, 1000) * 4:
+            submitter, receiver = runtime.create_queue(DATA, worker_num=2, input_queue_size=size)
+            accepted: list[list[int]] = [[] for _ in range(4)]
+            threads = [threading.Thread(target=submit, args=each) for each in zip(accepted, range(4))]
+            for thread in threads:
+                thread.start()
+            received = [receiver.recv()[0] for _ in range(5)]
+            submitter.close()
+            received += [number for number, _ in receiver]
+            for thread in threads:
+                thread.join()
+            assert [received.count(number) for number in range(4)] == [len(each) for each in accepted]
 
 
 def test_timeouts_are_in_seconds_and_lose_nothing(gate: Gate) -> None:

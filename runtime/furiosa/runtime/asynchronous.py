@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,8 +19,9 @@ from furiosa.runtime.failures import ClosedError, DrainedError
 from furiosa.runtime.interface import Model
 from furiosa.runtime.mailbox import FutureWaiter, Mailbox, Mailboxes
 from furiosa.runtime.profiler.recorder import span
+from furiosa.runtime.requests import Request, Waiter, raise_failure
 from furiosa.runtime.sync import open_engine, open_exchange, warn_unless_closed
-from furiosa.runtime.workers import Request, Workers, raise_failure
+from furiosa.runtime.workers import Workers
 
 
 class _Closable(Protocol):
@@ -77,10 +78,14 @@ class _Runs(Workers):
     def _next_iteration(self) -> None:
         self._executed_here = False
 
-    def _deliver(self, done: list[Request]) -> None:
+    def _kept(self) -> int:
+        return 0
+
+    def _deliver(self, done: list[Request]) -> Iterable[Waiter]:
         for request in done:
             assert isinstance(request, _Run)
             request.mailbox.post(request.future, request.outputs, request.error)
+        return []
 
     def _drop(self, requests: list[Request]) -> None:
         for request in requests:
@@ -149,12 +154,14 @@ class Submitter(_Closing):
         """
         with span("Submit"):
             request = Request(input_arrays(self.model, inputs), context)
-            while (waiter := self._exchange.offer(request, self._waiter)) is not None:
+            if (waiter := self._exchange.offer(request, self._waiter)) is not None:
                 try:
                     await waiter.future
                 except BaseException:
                     self._exchange.give_up_submitting(waiter)
                     raise
+                if waiter.given is None:
+                    raise ClosedError
 
     async def close(self) -> bool:
         """Submit no more; what was submitted is still executed and can be received. True when closed in time."""

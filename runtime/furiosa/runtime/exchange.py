@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable
 
 from furiosa.runtime.engine import Engine, check_size
 from furiosa.runtime.failures import ClosedError, DrainedError, runtime_errors
-from furiosa.runtime.workers import Request, Waiter, Workers
+from furiosa.runtime.requests import Request, Waiter
+from furiosa.runtime.workers import W, Workers
 
 DEFAULT_INPUT_SIZE = 1024
-
-
-class Taker(Waiter, Protocol):
-    """Somebody who waits for a result."""
-
-    given: Request | None
-
-
-T = TypeVar("T", bound=Taker)
 
 
 class Exchange(Workers):
@@ -38,10 +29,10 @@ class Exchange(Workers):
             check_size("output_queue_size", output_size)
         limit = math.inf if output_size is None else output_size + engine.worker_num
         super().__init__(engine, input_size or DEFAULT_INPUT_SIZE, limit)
-        self._results: deque[Request] = deque()
+        self._results: deque[Request] = deque()  # any thread may take; empty while somebody waits
         self._early: dict[int, Request] = {}  # done before one that was submitted before
         self._next_result = 0
-        self._receivers: deque[Taker] = deque()
+        self._receivers: deque[Waiter] = deque()
 
     def check_receiving(self) -> None:
         """Raise FuriosaRuntimeError after ``close``, or in a forked child."""
@@ -49,17 +40,27 @@ class Exchange(Workers):
             raise ClosedError("receiver")
         self.engine.devices.check_process("receiver")
 
-    def receive(self, waiter: Callable[[], T]) -> Request | T:
+    def receive(self, waiter: Callable[[], W]) -> Request | W:
         """The next result. When there is none yet, a new waiter instead, woken when it was given one or all is over.
 
         Raises as ``check_receiving``, DrainedError when there will be no more results.
         """
         self.check_receiving()
+        try:
+            result = self._results.popleft()
+        except IndexError:
+            return self._wait_for_result(waiter)
+        if self._waiting and self._idle:  # there was no room for more results
+            with self._lock:
+                self._call_worker()
+        return result
+
+    def _wait_for_result(self, waiter: Callable[[], W]) -> Request | W:
         with self._lock:
             if self._results:
-                self._held -= 1
+                result = self._results.popleft()
                 self._call_worker()
-                return self._results.popleft()
+                return result
             self.check_receiving()  # somebody may have closed it meanwhile
             if self._drained():
                 raise DrainedError
@@ -67,7 +68,7 @@ class Exchange(Workers):
             self._receivers.append(waiting)
             return waiting
 
-    def give_up_receiving(self, waiter: Taker) -> bool:
+    def give_up_receiving(self, waiter: Waiter) -> bool:
         """Somebody who waited for a result goes away; False when one was given meanwhile: it is the next again."""
         with self._lock:
             if waiter in self._receivers:
@@ -75,30 +76,34 @@ class Exchange(Workers):
                 return True
             if (result := waiter.given) is not None:
                 waiter.given = None
-                self._held += 1
-                self._results.appendleft(result)
-                self._give()
+                if self._receivers:
+                    self._give(result).wake()
+                else:
+                    self._results.appendleft(result)
             return False
 
-    def _deliver(self, done: list[Request]) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            for request in done:
-                self._early[request.number] = request
-            while (result := self._early.pop(self._next_result, None)) is not None:
-                self._results.append(result)
-                self._next_result += 1
-            self._give()
+    def _kept(self) -> int:
+        return len(self._results) + len(self._early)
 
-    def _give(self) -> None:
-        """Hand results to those who wait, who have waited longest first; the lock is held."""
-        while self._results and self._receivers:
-            waiter = self._receivers.popleft()
-            waiter.given = self._results.popleft()
-            self._held -= 1
-            waiter.wake()
-        self._call_worker()
+    def _deliver(self, done: list[Request]) -> Iterable[Waiter]:
+        if self._closed:
+            return []
+        woken = []
+        for request in done:
+            self._early[request.number] = request
+        while (result := self._early.pop(self._next_result, None)) is not None:
+            self._next_result += 1
+            if self._receivers:
+                woken.append(self._give(result))
+            else:
+                self._results.append(result)
+        return woken
+
+    def _give(self, result: Request) -> Waiter:
+        """Hand a result to who has waited longest; the lock is held."""
+        waiter = self._receivers.popleft()
+        waiter.given = result
+        return waiter
 
     def _drop(self, requests: list[Request]) -> None:
         pass  # nobody waits for one of them in particular

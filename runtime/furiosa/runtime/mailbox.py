@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from furiosa.runtime.workers import Request
+    from furiosa.runtime.requests import Request
 
 Letter: TypeAlias = "tuple[asyncio.Future[Any], Any, BaseException | None]"
 

@@ -18,7 +18,7 @@ from furiosa.runtime.exchange import Exchange
 from furiosa.runtime.failures import ClosedError, DrainedError, FuriosaRuntimeError, FuriosaRuntimeWarning
 from furiosa.runtime.interface import Model
 from furiosa.runtime.profiler.recorder import span
-from furiosa.runtime.workers import Request, ThreadWaiter, raise_failure
+from furiosa.runtime.requests import Request, ThreadWaiter, raise_failure
 
 __all__ = ["FuriosaRuntimeError", "Receiver", "Runner", "Runtime", "Submitter", "create_queue", "create_runner"]
 
@@ -98,12 +98,14 @@ class Submitter(_Closing):
         """
         with span("Submit"):
             request = Request(input_arrays(self.model, inputs), context)
-            while (waiter := self._exchange.offer(request, ThreadWaiter)) is not None:
+            if (waiter := self._exchange.offer(request, ThreadWaiter)) is not None:
                 try:
                     waiter.wait()
                 except BaseException:
                     self._exchange.give_up_submitting(waiter)
                     raise
+                if waiter.given is None:
+                    raise ClosedError
 
     def close(self) -> bool:
         """Submit no more; what was submitted is still executed and can be received. True when closed in time."""

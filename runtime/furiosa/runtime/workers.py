@@ -8,71 +8,19 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
-
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from furiosa.runtime.engine import CLOSE_TIMEOUT, Engine
 from furiosa.runtime.executable import Executable
-from furiosa.runtime.failures import ClosedError, FuriosaRuntimeError
-from furiosa.runtime.profiler.recorder import origin
-
-Array = NDArray[Any]
+from furiosa.runtime.failures import ClosedError
+from furiosa.runtime.requests import Places, Request, ThreadWaiter, Waiter
 
 # What a worker executes in one go. Waking a thread and handing over the GIL take as long as a small inference, and
 # Python lets a busy thread keep the GIL for 5 ms; the first results of a batch wait for the last.
 _BATCH_SECONDS = 0.004
 # What is executed at once on the thread that asks for it: less than waking a worker and being woken by it takes.
 _HERE_SECONDS = 0.0001
-
-
-class Request:
-    """One inference: its inputs, then its outputs or its error. ``number`` counts in the order of execution.
-
-    ``origin`` is, for the profiler, who submitted it.
-    """
-
-    __slots__ = ("context", "error", "inputs", "number", "origin", "outputs")
-
-    def __init__(self, inputs: list[Array], context: object) -> None:
-        self.inputs = inputs
-        self.context = context
-        self.number = -1
-        self.outputs: list[Array] = []
-        self.error: Exception | None = None
-        self.origin = origin()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether nobody wants the result any more."""
-        return False
-
-
-class Waiter(Protocol):
-    """Somebody who waits for a change."""
-
-    def wake(self) -> None:
-        """Called once at most, by any thread."""
-
-
-class ThreadWaiter:
-    """A thread that waits."""
-
-    __slots__ = ("_lock", "given")
-
-    def __init__(self) -> None:
-        self.given: Request | None = None
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def wake(self) -> None:
-        self._lock.release()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for ``wake``; False when that took longer than ``timeout`` seconds."""
-        return self._lock.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
-
 
 W = TypeVar("W", bound=Waiter)
 
@@ -85,26 +33,31 @@ class Workers(ABC):
 
     def __init__(self, engine: Engine, input_size: float, limit: float) -> None:
         self.engine = engine
-        self._input_size = input_size
         self._limit = limit
-        self._lock = threading.Lock()  # guards all that follows
+        self._input_size = input_size
+        self._parallel = engine.parallel
+        self._places = Places(input_size)
+        self._waiting: deque[Request] = deque()  # any thread may append
+        self._idle: list[ThreadWaiter] = []  # any thread may look whether there are some
+        self._lock = threading.Lock()  # guards all that follows, and what else is done with the two above
         self._input_closed = False
         self._closed = False
-        self._waiting: deque[Request] = deque()
+        self._submitters: deque[tuple[Request, Waiter]] = deque()  # they wait for a place
         self._taken = 0
-        self._held = 0  # taken and not yet given away
+        self._executing = 0  # taken and not delivered
         self._running = 0  # workers that have taken something and not delivered it
-        self._returning = 0  # workers that deliver, and will look at the line without being called
         self._left = 0  # workers that have ended
         self._seconds = math.inf  # of the processor for one request, when last measured
         self._threads: list[threading.Thread] = []
-        self._idle: list[ThreadWaiter] = []
-        self._submitters: deque[Waiter] = deque()
         engine.devices.add(self)
 
     @abstractmethod
-    def _deliver(self, done: list[Request]) -> None:
-        """Give executed requests away."""
+    def _deliver(self, done: list[Request]) -> Iterable[Waiter]:
+        """Give executed requests away; the lock is held. Returns who is to be woken."""
+
+    @abstractmethod
+    def _kept(self) -> int:
+        """How many requests have been delivered and not given away."""
 
     @abstractmethod
     def _drop(self, requests: list[Request]) -> None:
@@ -121,20 +74,25 @@ class Workers(ABC):
         self.engine.devices.check_open("session")
 
     def offer(self, request: Request, waiter: Callable[[], W]) -> W | None:
-        """Put a request into the line. When that is full, a new waiter instead, woken when it may be tried again.
+        """Put a request into the line. When that is full, a new waiter instead, woken when the request is in the line.
 
         To be called after ``check_open``. Raises FuriosaRuntimeError when it was closed meanwhile.
         """
-        with self._lock:
-            if self._input_closed:
-                raise ClosedError
-            if len(self._waiting) >= self._input_size:
-                waiting = waiter()
-                self._submitters.append(waiting)
-                return waiting
-            self._waiting.append(request)
-            self._call_worker()
-            return None
+        if not self._places.take():
+            with self._lock:
+                if self._input_closed:
+                    raise ClosedError
+                if not self._places.take():
+                    waiting = waiter()
+                    self._submitters.append((request, waiting))
+                    return waiting
+        self._waiting.append(request)
+        if self._input_closed and self._withdraw(request):
+            raise ClosedError
+        if self._idle or len(self._threads) < self._parallel:
+            with self._lock:
+                self._call_worker()
+        return None
 
     def execute_here(self, request: Request) -> bool:
         """Execute a small request on the calling thread, unless a worker is at work; whether that was done."""
@@ -156,12 +114,27 @@ class Workers(ABC):
         return True
 
     def give_up_submitting(self, waiter: Waiter) -> None:
-        """Somebody who waited for room in the line goes away; if woken already, the next one is woken instead."""
+        """Somebody who waited for a place goes away: the request is not submitted, unless a worker has it already."""
         with self._lock:
-            if waiter in self._submitters:
-                self._submitters.remove(waiter)
-            elif self._submitters:
-                self._submitters.popleft().wake()
+            if waiter.given is None:
+                self._submitters = deque(entry for entry in self._submitters if entry[1] is not waiter)
+                return
+        self._withdraw(waiter.given)
+
+    def _withdraw(self, request: Request) -> bool:
+        """Take a request out of the line; whether it was still there."""
+        woken: list[Waiter] = []
+        with self._lock:
+            there = request in self._waiting
+            if there:
+                self._waiting.remove(request)
+                self._places.free()
+                self._admit(woken, 1)
+                if self._drained():
+                    self._ended()
+        for waiter in woken:
+            waiter.wake()
+        return there
 
     def close_input(self) -> None:
         """Take no more requests; those in the line are executed."""
@@ -199,7 +172,7 @@ class Workers(ABC):
         self._finish()
 
     def _close(self) -> None:
-        self._closed = True
+        self._closed = self._input_closed = True
         dropped = list(self._waiting)
         self._waiting.clear()
         self._drop(dropped)
@@ -208,7 +181,7 @@ class Workers(ABC):
 
     def _close_input(self) -> None:
         self._input_closed = True
-        for waiter in (*self._idle, *self._submitters):
+        for waiter in (*self._idle, *(waiter for _, waiter in self._submitters)):
             waiter.wake()
         self._idle.clear()
         self._submitters.clear()
@@ -226,13 +199,17 @@ class Workers(ABC):
             self.engine.finish()
         return finished
 
+    def _room(self) -> float:
+        """How many more requests may be taken."""
+        return self._limit - self._executing - self._kept()
+
     def _call_worker(self) -> None:
         """Have one more worker look at the line if there is something to take for it; the lock is held."""
-        if self._held >= self._limit or len(self._waiting) <= self._returning:
+        if not self._waiting or self._room() <= 0:
             return
         if self._idle:
             self._idle.pop().wake()
-        elif (index := len(self._threads)) < self.engine.parallel:
+        elif (index := len(self._threads)) < self._parallel:
             work = threading.Thread(
                 target=self._work, args=(self.engine.executable(index),), name=f"furiosa-worker-{index}", daemon=True
             )
@@ -249,46 +226,62 @@ class Workers(ABC):
 
     def _next(self, done: list[Request]) -> list[Request]:
         """Deliver what is done and take what comes next, waiting for it; nothing when there is no more."""
-        if done:
-            with self._lock:
-                self._returning += 1
-            self._deliver(done)
         while True:
+            idle = None
+            woken: list[Waiter] = []
             with self._lock:
                 if done:
-                    done.clear()
-                    self._returning -= 1
+                    self._executing -= len(done)
                     self._running -= 1
+                    woken += self._deliver(done)
+                    done = []
                     if self._drained():
                         self._ended()
-                if batch := self._take():
+                batch = self._take(woken)
+                if batch:
                     self._running += 1
-                    room = self._input_size - len(self._waiting)
-                    woken = [self._submitters.popleft() for _ in range(int(min(room, len(self._submitters))))]
-                    self._call_worker()
-                    break
-                if self._input_closed and not self._waiting:
-                    return []
-                idle = ThreadWaiter()
-                self._idle.append(idle)
+                elif not self._input_closed or self._waiting:
+                    idle = ThreadWaiter()
+                    self._idle.append(idle)
+                self._call_worker()  # maybe this one: a request may have come before it was seen to be idle
+            for waiter in woken:
+                waiter.wake()
+            if idle is None:
+                return batch
             idle.wait()
-        for waiter in woken:
-            waiter.wake()
-        return batch
 
-    def _take(self) -> list[Request]:
-        """One worker's share of the line, as many requests as are worth executing in one go; the lock is held."""
+    def _take(self, woken: list[Waiter]) -> list[Request]:
+        """One worker's share of the line, as many requests as are worth executing in one go; the lock is held.
+
+        ``woken`` is extended by those whose requests came into the line.
+        """
         batch: list[Request] = []
-        share = math.ceil(len(self._waiting) / self.engine.parallel)
-        most = min(share, max(1, _BATCH_SECONDS // self._seconds), self._limit - self._held)
-        while self._waiting and len(batch) < most:
+        demand = len(self._waiting)
+        if demand >= self._input_size:
+            demand += len(self._submitters)
+        share = math.ceil(demand / self._parallel)
+        most = min(share, max(1, _BATCH_SECONDS // self._seconds), self._room())
+        while len(batch) < most and (self._waiting or self._admit(woken, 1)):
             request = self._waiting.popleft()
+            self._places.free()
             if not request.cancelled:
                 request.number = self._taken
                 self._taken += 1
                 batch.append(request)
-        self._held += len(batch)
+        self._executing += len(batch)
+        # One who waits for a place is enough to fill the line: each that is woken costs a change of threads.
+        self._admit(woken, 1 if batch else len(self._submitters))
         return batch
+
+    def _admit(self, woken: list[Waiter], most: int) -> bool:
+        """Let requests that wait for a place into the line, ``most`` at most; the lock is held. Whether one came."""
+        before = len(woken)
+        while len(woken) < before + most and self._submitters and self._places.take():
+            request, waiter = self._submitters.popleft()
+            waiter.given = request
+            self._waiting.append(request)
+            woken.append(waiter)
+        return len(woken) > before
 
     def _execute(self, executable: Executable, batch: list[Request]) -> None:
         started = time.thread_time()
@@ -308,11 +301,3 @@ class Workers(ABC):
             request.inputs = []
         if not executable.paced:
             self._seconds = max(1e-6, time.thread_time() - started) / len(batch)
-
-
-def raise_failure(request: Request) -> None:
-    """Raise what a request failed with, if it did; the error has the request's ``context``."""
-    if (error := request.error) is not None:
-        if isinstance(error, FuriosaRuntimeError):
-            error.context = request.context
-        raise error
