@@ -15,19 +15,21 @@ _TYPES = {
     "int16": schema.TensorType.INT16, "int8": schema.TensorType.INT8,
 }  # fmt: skip
 _OPTIONS = {
-    "ADD": "AddOptions", "ARG_MAX": "ArgMaxOptions", "AVERAGE_POOL_2D": "Pool2DOptions", "CAST": "CastOptions",
-    "CONCATENATION": "ConcatenationOptions", "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
-    "DEPTH_TO_SPACE": "DepthToSpaceOptions", "DEQUANTIZE": "DequantizeOptions", "DIV": "DivOptions",
-    "EXPAND_DIMS": "ExpandDimsOptions", "FULLY_CONNECTED": "FullyConnectedOptions", "GATHER": "GatherOptions",
-    "GELU": "GeluOptions", "HARD_SWISH": "HardSwishOptions", "LEAKY_RELU": "LeakyReluOptions",
+    "ADD": "AddOptions", "ARG_MAX": "ArgMaxOptions", "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_TO_SPACE_ND": "BatchToSpaceNDOptions", "CAST": "CastOptions", "CONCATENATION": "ConcatenationOptions",
+    "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "DEQUANTIZE": "DequantizeOptions", "DIV": "DivOptions", "EXPAND_DIMS": "ExpandDimsOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions", "GATHER": "GatherOptions", "GELU": "GeluOptions",
+    "HARD_SWISH": "HardSwishOptions", "L2_POOL_2D": "Pool2DOptions", "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions", "MEAN": "ReducerOptions", "MIRROR_PAD": "MirrorPadOptions", "MUL": "MulOptions",
     "PACK": "PackOptions", "PAD": "PadOptions", "PADV2": "PadV2Options", "QUANTIZE": "QuantizeOptions",
     "REDUCE_MAX": "ReducerOptions", "RESHAPE": "ReshapeOptions", "RESIZE_BILINEAR": "ResizeBilinearOptions",
-    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions", "SLICE": "SliceOptions", "SOFTMAX": "SoftmaxOptions",
-    "SPACE_TO_DEPTH": "SpaceToDepthOptions", "SPLIT": "SplitOptions", "SPLIT_V": "SplitVOptions",
-    "SQUEEZE": "SqueezeOptions", "STRIDED_SLICE": "StridedSliceOptions", "SUB": "SubOptions", "SUM": "ReducerOptions",
-    "TOPK_V2": "TopKV2Options", "TRANSPOSE": "TransposeOptions", "TRANSPOSE_CONV": "TransposeConvOptions",
-    "UNPACK": "UnpackOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions", "REVERSE_SEQUENCE": "ReverseSequenceOptions",
+    "SHAPE": "ShapeOptions", "SLICE": "SliceOptions", "SOFTMAX": "SoftmaxOptions",
+    "SPACE_TO_BATCH_ND": "SpaceToBatchNDOptions", "SPACE_TO_DEPTH": "SpaceToDepthOptions", "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions", "SQUEEZE": "SqueezeOptions", "STRIDED_SLICE": "StridedSliceOptions",
+    "SUB": "SubOptions", "SUM": "ReducerOptions", "TOPK_V2": "TopKV2Options", "TRANSPOSE": "TransposeOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions", "UNPACK": "UnpackOptions",
 }  # fmt: skip
 
 
@@ -51,10 +53,12 @@ class Writer:
         axis: int = 0,
         data: Any = None,
         name: str = "",
+        variable: bool = False,
     ) -> int:
         """A tensor, a constant when there is ``data``; ``scale`` is one number or one for each index of ``axis``."""
         tensor: Any = schema.TensorT()
         tensor.shape, tensor.type, tensor.buffer = list(shape), _TYPES[dtype], 0
+        tensor.isVariable = variable
         tensor.name = name or f"t{len(self._tensors)}"
         if scale is not None:
             quant: Any = schema.QuantizationParametersT()
@@ -78,7 +82,11 @@ class Writer:
         self.inputs.append(self.tensor(shape, dtype, scale, zero))
         return self.inputs[-1]
 
-    def op(self, name: str, inputs: Sequence[int], outputs: Sequence[int], custom: str = "", **options: Any) -> None:
+    def op(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], custom: str = "", payload: bytes = b"",
+        **options: Any,
+    ) -> None:  # fmt: skip
+        """An operator; a ``custom`` one has its name, and options as bytes."""
         code: Any = schema.OperatorCodeT()
         code.builtinCode = schema.BuiltinOperator.CUSTOM if custom else getattr(schema.BuiltinOperator, name)
         code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
@@ -87,6 +95,7 @@ class Writer:
         operator: Any = schema.OperatorT()
         operator.opcodeIndex = len(self._codes) - 1
         operator.inputs, operator.outputs = list(inputs), list(outputs)
+        operator.customOptions = np.frombuffer(payload, np.uint8) if payload else None
         if name in _OPTIONS:
             kind = _OPTIONS[name]
             table = getattr(schema, f"{kind}T")()

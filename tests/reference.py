@@ -9,6 +9,10 @@ from inspect import cleandoc
 import click
 from tests.test_layout import PROJECT
 
+from furiosa.compiler.frontend.tflite.cpu.table import CPU, CUSTOM
+from furiosa.compiler.frontend.tflite.importer import NPU
+from furiosa.compiler.frontend.tflite.refused import way_out
+from furiosa.compiler.frontend.tflite.schema import OPERATORS
 from furiosa.compiler.ops import OPS
 from furiosa.compiler.ops.catalogue import entries
 from furiosa.isa import env
@@ -50,6 +54,18 @@ is, and so are signals; the exit status is that of the sub-command.
 | sub-command | what it does |
 |---|---|
 {subcommands}
+"""
+_TFLITE = """\
+# Operators of TFLite models
+
+Made from the tables of the front end by `pytest tests/test_reference.py --update-golden`.
+
+*NPU*: with int8 or uint8 tensors of one scale each, where the rules hold that `furiosa-compiler -v` names; the bits are
+those of LiteRT ([arithmetic.md](arithmetic.md#tflite-models)). *CPU*: as ONNX nodes of a CPU cluster. What is refused
+has its way out here and in the error.
+
+| operator | NPU | CPU | refused: the way out |
+|---|---|---|---|
 """
 _OPERATORS = """\
 # Operators that the NPU runs
@@ -144,4 +160,17 @@ def operators_page() -> str:
         lines += [f"Results: {row.parity or 'equal to those of ONNX Runtime to the bit'}.", ""]
         lines += ["| must hold | limit | if not | code |", "|---|---|---|---|"]
         lines += [f"| {r.sentence} | {r.limit} | {r.hint} | `{r.code}` |" for r in found[0].restrictions]
+    return "\n".join(lines) + "\n"
+
+
+def tflite_page() -> str:
+    """docs/tflite-operators.md."""
+    lines = [_TFLITE.rstrip()]
+    hidden = ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
+    builtin = [code for code in OPERATORS if code not in hidden and not code.startswith("STABLEHLO_")]
+    for code in sorted([*builtin, *CUSTOM]):
+        npu, cpu = code in NPU, code in CPU or code in CUSTOM
+        marks = ["yes" if npu else "", "yes" if cpu else "", "" if npu or cpu else way_out(code)]
+        lines.append(f"| {code} | {' | '.join(marks)} |".replace("|  |", "| |").replace("|  |", "| |"))
+    lines.append(f"| STABLEHLO_... | | | {way_out('STABLEHLO_ADD')} |")
     return "\n".join(lines) + "\n"

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.reference import commands, commands_page, every_command, operators_page
+from tests.reference import commands, commands_page, every_command, operators_page, tflite_page
 from tests.test_layout import PROJECT, ROOT
 
 from furiosa.compiler.ops import OPS
 from furiosa.compiler.ops.catalogue import catalogue, restrictions
 
-PAGES = {"docs/cli.md": commands_page, "docs/supported-operators.md": operators_page}
+PAGES = {
+    "docs/cli.md": commands_page, "docs/supported-operators.md": operators_page,
+    "docs/tflite-operators.md": tflite_page,
+}  # fmt: skip
 COMMANDS = dict(every_command())
 
 

@@ -79,6 +79,24 @@ def depthwise(
          fusedActivationFunction=activation)  # fmt: skip
 
 
+def dilated(w: Writer, rng: np.random.Generator, dtype: str, depthwise: bool = False, padding: int = VALID) -> None:
+    """A convolution in blocks of 2 x 3 between the operators that sort pixels; borders of zeros, cut at the end."""
+    x, s, z = _input(w, rng, dtype, (1, 11, 10, 8))
+    blocks, pads = w.ints(2, 3), w.tensor((2, 2), "int32", data=np.array([[2, 3], [3, 5]], np.int32))
+    crops = w.tensor((2, 2), "int32", data=np.array([[0, 1], [0, 2]], np.int32))
+    sorted_ = w.tensor((6, 8, 6, 8), dtype, s, z)
+    w.op("SPACE_TO_BATCH_ND", [x, blocks, pads], [sorted_])
+    shape, axis = ((1, 3, 3, 8), 3) if depthwise else ((8, 3, 3, 8), 0)
+    weights = _weights(w, rng, dtype, shape, s, axis)
+    rows, columns = (6, 4) if padding == VALID else (8, 6)
+    quant = scale(rng) * 4, zero(rng, dtype)
+    y = w.tensor((6, rows, columns, 8), dtype, *quant)
+    w.op("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", (sorted_, *weights), [y], padding=padding, strideW=1,
+         strideH=1, fusedActivationFunction=RELU6, **({"depthMultiplier": 1} if depthwise else {}))  # fmt: skip
+    w.outputs = [w.tensor((1, 2 * rows - 1, 3 * columns - 2, 8), dtype, *quant)]
+    w.op("BATCH_TO_SPACE_ND", [y, blocks, crops], w.outputs)
+
+
 def transpose_conv(
     w: Writer, rng: np.random.Generator, dtype: str, kernel: int = 3, stride: int = 2, padding: int = SAME,
     activation: int = NONE, wide: bool = False,
@@ -260,6 +278,9 @@ CASES: dict[str, Case] = {
     "CONV_2D": conv,
     "CONV_2D valid, stride 2, ReLU": _p(conv, padding=VALID, stride=2, activation=RELU),
     "CONV_2D dilated, ReLU6": _p(conv, dilation=2, activation=RELU6),
+    "CONV_2D in blocks": dilated,
+    "CONV_2D in blocks, same": _p(dilated, padding=SAME),
+    "DEPTHWISE_CONV_2D in blocks": _p(dilated, depthwise=True),
     "CONV_2D 1x1": _p(conv, kernel=(1, 1)),
     "CONV_2D 5x2": _p(conv, kernel=(5, 2), stride=2),
     "CONV_2D groups": _p(conv, groups=2),
@@ -332,6 +353,10 @@ CASES: dict[str, Case] = {
                                    operands=((0, 2), (1, 3), (1, 1)), shrinkAxisMask=2),
     "SPACE_TO_DEPTH": _p(moved, name="SPACE_TO_DEPTH", shape=(1, 6, 4, 5), to=(1, 3, 2, 20), blockSize=2),
     "DEPTH_TO_SPACE": _p(moved, name="DEPTH_TO_SPACE", shape=(1, 3, 2, 20), to=(1, 6, 4, 5), blockSize=2),
+    "RESIZE_BILINEAR of one pixel": _p(moved, name="RESIZE_BILINEAR", shape=(1, 1, 1, 7), to=(1, 9, 5, 7),
+                                       operands=((9, 5),), alignCorners=True),
+    "RESIZE_BILINEAR of one column": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 1, 7), to=(1, 10, 3, 7),
+                                        operands=((10, 3),), halfPixelCenters=True),
     "RESIZE_NEAREST_NEIGHBOR": _p(moved, name="RESIZE_NEAREST_NEIGHBOR", shape=(1, 3, 4, 5), to=(1, 6, 12, 5),
                                   operands=((6, 12),)),
     "RESIZE_NEAREST_NEIGHBOR half pixels": _p(moved, name="RESIZE_NEAREST_NEIGHBOR", shape=(1, 6, 4, 5),

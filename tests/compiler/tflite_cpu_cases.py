@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from flatbuffers import flexbuffers
 
 from tflite_writer import Writer
 
@@ -74,12 +75,20 @@ def pool(w: Writer, rng: np.random.Generator, name: str) -> None:
 
 
 def moved(
-    w: Writer, rng: np.random.Generator, name: str, to: tuple[int, ...], operands: tuple[tuple[int, ...], ...] = (),
-    dtype: str = "float32", shape: tuple[int, ...] = _IMAGE, **options: Any,
+    w: Writer, rng: np.random.Generator, name: str, to: tuple[int, ...], operands: tuple[Any, ...] = (),
+    dtype: str = "float32", shape: tuple[int, ...] = _IMAGE, scale: tuple[float, int] | tuple[()] = (), **options: Any,
 ) -> None:  # fmt: skip
-    x = w.input(shape, dtype)
-    w.outputs = [w.tensor(to, dtype)]
-    w.op(name, [x, *(w.ints(*values) for values in operands)], w.outputs, **options)
+    x = w.input(shape, dtype, *scale)
+    w.outputs = [w.tensor(to, dtype, *scale)]
+    constants = [np.array(values, np.int32) for values in operands]
+    rest = [w.tensor(value.shape, "int32", data=value) for value in constants]
+    w.op(name, [x, *rest], w.outputs, **options)
+
+
+def split(w: Writer, rng: np.random.Generator) -> None:
+    x = w.input(_IMAGE, "float32")
+    w.outputs = [w.tensor((1, 6, 5, 2), "float32") for _ in range(2)]
+    w.op("SPLIT", [w.tensor((), "int32", data=np.int32(3)), x], w.outputs, numSplits=2)
 
 
 def gather(w: Writer, rng: np.random.Generator) -> None:
@@ -117,6 +126,26 @@ def sixteen_bits(w: Writer, rng: np.random.Generator) -> None:
     w.outputs = [w.tensor(_IMAGE, "float32")]
     w.op("ADD", [x, y], [total], potScaleInt16=False)
     w.op("DEQUANTIZE", [total], w.outputs)
+
+
+def detection(
+    w: Writer, rng: np.random.Generator, dtype: str, regular: bool, background: int = 1, of_box: int = 1
+) -> None:
+    """50 boxes of 3 classes around anchors; of equal scores the order is told, so uint8 scores may be equal."""
+    boxes = w.input((1, 50, 4), dtype, *((0.07, 130) if dtype == "uint8" else ()))
+    scores = w.input((1, 50, 3 + background), dtype, *((1 / 256, 0) if dtype == "uint8" else ()))
+    values = np.concatenate([rng.uniform(0, 1, (50, 2)), rng.uniform(0.1, 0.5, (50, 2))], axis=1)
+    if dtype == "uint8":
+        anchors = w.tensor((50, 4), "uint8", 1 / 200, 0, data=np.rint(values * 200).astype(np.uint8))
+    else:
+        anchors = w.tensor((50, 4), "float32", data=values.astype(np.float32))
+    w.outputs = [w.tensor((), "float32") for _ in range(4)]  # converters give these tensors no shape
+    payload = flexbuffers.Dumps({
+        "max_detections": 12, "max_classes_per_detection": of_box, "detections_per_class": 7,
+        "use_regular_nms": regular, "nms_score_threshold": 0.3, "nms_iou_threshold": 0.5, "num_classes": 3,
+        "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0,
+    })  # fmt: skip
+    w.op("CUSTOM", [boxes, scores, anchors], w.outputs, "TFLite_Detection_PostProcess", bytes(payload))
 
 
 _p = partial
@@ -161,6 +190,22 @@ CASES: dict[str, Case] = {
     "CAST": cast,
     "MAXIMUM of integers": between,
     "ADD of 16 bits": sixteen_bits,
+    "L2_POOL_2D": _p(pool, name="L2_POOL_2D"),
+    "SPACE_TO_BATCH_ND": _p(moved, name="SPACE_TO_BATCH_ND", to=(6, 4, 2, 4), operands=((2, 3), ((1, 1), (0, 1)))),
+    "SPACE_TO_BATCH_ND of int8": _p(moved, name="SPACE_TO_BATCH_ND", to=(4, 4, 3, 4), dtype="int8", scale=(0.1, 7),
+                                    operands=((2, 2), ((1, 1), (0, 1)))),
+    "BATCH_TO_SPACE_ND": _p(moved, name="BATCH_TO_SPACE_ND", shape=(12, 3, 2, 4), to=(2, 5, 5, 4),
+                            operands=((2, 3), ((1, 0), (0, 1)))),
+    "REVERSE_SEQUENCE": _p(moved, name="REVERSE_SEQUENCE", to=(6, 5, 4), shape=(6, 5, 4),
+                           operands=((1, 5, 2, 3, 4, 1),), seqDim=1, batchDim=0),
+    "SPLIT": split,
+    **{f"RESIZE_BILINEAR of {dtype} by {size}{name}": _p(moved, name="RESIZE_BILINEAR", to=(1, *size, 4), dtype=dtype,
+                                                    scale=(0.1, 3), operands=(size,), **options)
+       for dtype in ("int8", "uint8") for size in ((18, 15), (7, 23))
+       for name, options in (("", {}), (", half", {"halfPixelCenters": True}), (", corners", {"alignCorners": True}))},
+    **{f"TFLite_Detection_PostProcess {dtype}{' regular' * regular}": _p(detection, dtype=dtype, regular=regular)
+       for dtype in ("float32", "uint8") for regular in (False, True)},
+    "TFLite_Detection_PostProcess, 2 classes": _p(detection, dtype="float32", regular=False, background=0, of_box=2),
 }  # fmt: skip
 
 COARSE = {"CONV_2D hybrid": 0.2, "ADD of 16 bits": 0.0041}

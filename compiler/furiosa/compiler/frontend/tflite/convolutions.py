@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from furiosa.compiler.frontend.tflite.site import Site
+from furiosa.compiler.frontend.tflite.window import SAME, Pads, Two
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
 from furiosa.compiler.ops.conv import Conv
 from furiosa.compiler.ops.conv_transpose import ConvTranspose
@@ -17,8 +18,6 @@ from furiosa.compiler.ops.table import refuse
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import Framework
 
-Two = tuple[int, int]
-_SAME = 0
 _MOST_CENTRED = 254
 
 
@@ -43,8 +42,8 @@ def _convolution(site: Site, weights: Array, quant: Quant, channels: int) -> Non
     if len(x.type.shape) != 4 or not inputs or channels % inputs or outputs % max(1, channels // inputs):
         raise site.fault(f"{channels} channels and weights of shape {weights.shape}")
     kernel = (weights.shape[2], weights.shape[3])
-    strides, dilations = pair(site, "stride"), pair(site, "dilation")
-    pads, size = padding(site, x.type.shape[2:], kernel, strides, dilations)
+    strides, dilations = site.pair("stride"), site.pair("dilation")
+    pads, size = site.padding(x.type.shape[2:], kernel, strides, dilations)
     bias = _bias(site, 2, outputs)
     if weights.dtype == np.int16:
         x, weights, kernel, strides, pads = _twice(site, x, weights, strides, dilations, pads)
@@ -87,9 +86,9 @@ def transpose_conv(site: Site) -> None:
     outputs, inputs, *kernel = weights.shape
     if len(x.type.shape) != 4 or len(to.shape) != 4 or x.type.shape[1] != inputs or to.shape[3] != outputs:
         raise site.fault(f"an operand of shape {x.type.shape} and weights of shape {weights.shape}")
-    strides, bias = pair(site, "stride"), _bias(site, 3, outputs)
+    strides, bias = site.pair("stride"), _bias(site, 3, outputs)
     whole = [(n - 1) * s + k for n, s, k in zip(x.type.shape[2:], strides, kernel)]
-    cut = [max(0, size - out) // 2 if site.options["padding"] == _SAME else 0
+    cut = [max(0, size - out) // 2 if site.options["padding"] == SAME else 0
            for size, out in zip(whole, to.shape[1:3])]  # fmt: skip
     if any(not size - k < out <= size + s for size, k, s, out in zip(whole, kernel, strides, to.shape[1:3])):
         raise site.fault(f"a result of shape {to.shape} from an image of {x.type.shape[2:]}")
@@ -139,8 +138,8 @@ def _bias(site: Site, index: int, channels: int) -> Op:
 
 
 def _twice(
-    site: Site, x: Op, weights: Array, strides: Two, dilations: Two, pads: tuple[int, int, int, int]
-) -> tuple[Op, Array, Two, Two, tuple[int, int, int, int]]:
+    site: Site, x: Op, weights: Array, strides: Two, dilations: Two, pads: Pads
+) -> tuple[Op, Array, Two, Two, Pads]:
     """Weights of nine bits as the sum of two of eight: every row of ``x`` comes twice, or every channel.
 
     Gives the operand, the weights, and the kernel, strides and pads that go with them.
@@ -164,29 +163,3 @@ def _repeated(site: Site, x: Op, repeats: tuple[int, ...]) -> Op:
     rank = len(repeats)
     shape = tuple(size * count for size, count in zip(x.type.shape, repeats))
     return site.op("resize", (x,), Resize((0,) * rank, (1,) * rank, repeats), replace(x.type, shape=shape), ":twice")
-
-
-def pair(site: Site, name: str) -> Two:
-    """An option for rows and columns, at least 1 each."""
-    suffix = "_factor" if name == "dilation" else ""
-    found = tuple(site.options[f"{name}_{side}{suffix}"] for side in ("h", "w"))
-    if min(found) < 1:
-        raise site.fault(f"its {name}s are {found}")
-    return found[0], found[1]
-
-
-def padding(
-    site: Site, size: tuple[int, ...], kernel: Two, strides: Two, dilations: Two
-) -> tuple[tuple[int, int, int, int], Two]:
-    """Pads (top, left, bottom, right) of an image of ``size``, and the size of the result."""
-    spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel)]
-    if site.options["padding"] == _SAME:
-        results = [-(-n // s) for n, s in zip(size, strides)]
-        total = [max(0, (r - 1) * s + span - n) for r, s, span, n in zip(results, strides, spans, size)]
-    else:
-        results = [(n - span) // s + 1 for n, span, s in zip(size, spans, strides)]
-        total = [0, 0]
-    if min(results) < 1:
-        raise site.fault(f"windows of {spans} do not fit into an image of {size}")
-    top, left = total[0] // 2, total[1] // 2
-    return (top, left, total[0] - top, total[1] - left), (results[0], results[1])

@@ -8,7 +8,6 @@ from math import prod
 
 import numpy as np
 
-from furiosa.compiler.frontend.tflite.convolutions import padding, pair
 from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site, clamped, ordered
 from furiosa.compiler.graph import Array, Attrs, Op, TensorType
 from furiosa.compiler.ops.axes_mean import Mean
@@ -70,8 +69,8 @@ def pool(site: Site) -> None:
     kernel = (site.options["filter_height"], site.options["filter_width"])
     if min(kernel) < 1:
         raise site.fault(f"a window of {kernel}")
-    strides = pair(site, "stride")
-    pads, size = padding(site, x.type.shape[2:], kernel, strides, (1, 1))
+    strides = site.pair("stride")
+    pads, size = site.padding(x.type.shape[2:], kernel, strides, (1, 1))
     kind = "max_pool2d" if site.operator.code == "MAX_POOL_2D" else "average_pool2d"
     attrs = Pool(kernel, strides, (1, 1), pads, framework=Framework.TFLITE)
     type_ = replace(to, shape=(*x.type.shape[:2], *size))

@@ -8,13 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from furiosa.compiler.frontend.permutation import permutations
-from furiosa.compiler.frontend.tflite import convolutions, elementwise, moves
+from furiosa.compiler.frontend.tflite import convolutions, elementwise, moves, resizes
+from furiosa.compiler.frontend.tflite.dilation import fold_dilations
+from furiosa.compiler.frontend.tflite.live import live
 from furiosa.compiler.frontend.tflite.model import Operator, read
+from furiosa.compiler.frontend.tflite.refused import stateful
 from furiosa.compiler.frontend.tflite.site import Importer, Site
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason
 from furiosa.compiler.ops.table import Refusal
 from furiosa.isa.errors import FuriosaError
 
+_INCONSISTENT = (ValueError, TypeError, LookupError, ArithmeticError)
 NPU: dict[str, Callable[[Site], None]] = {
     "ADD": elementwise.binary,
     "AVERAGE_POOL_2D": elementwise.pool,
@@ -33,6 +37,7 @@ NPU: dict[str, Callable[[Site], None]] = {
     "TRANSPOSE_CONV": convolutions.transpose_conv,
     **elementwise.FUNCTIONS,
     **moves.MOVES,
+    **resizes.RESIZES,
 }
 """The operators that the NPU has, each with what writes it as ops of the operator table."""
 
@@ -46,7 +51,7 @@ def import_tflite(
     damaged, inconsistent or dynamic model, UnsupportedError for a valid one that cannot be handled, and OptionError for
     ``permute``.
     """
-    model = read(data, where)
+    model = live(fold_dilations(read(data, where)))
     importer = Importer(model, where, batch_size, _move_float)
     ranks = {model.tensors[index].name: len(model.tensors[index].shape) for index in model.inputs}
     axes = permutations(permute, ranks)
@@ -72,16 +77,19 @@ def _input(importer: Importer, index: int, axes: tuple[int, ...]) -> Op:
 
 def _add(importer: Importer, operator: Operator) -> None:
     """The results of an operator: on the NPU when it has it, else on the CPU with the reason."""
+    for index in operator.inputs:
+        if index >= 0 and importer.model.tensors[index].variable:
+            raise stateful(operator, importer.model.tensors[index].name, importer.where)
     site = Site(importer, operator)
     try:
         reason = _on_npu(site)
         if reason is not None:
-            from furiosa.compiler.frontend.tflite.cpu import on_cpu
+            from furiosa.compiler.frontend.tflite.cpu.table import on_cpu
 
             on_cpu(site, reason)
     except FuriosaError:
         raise
-    except Exception as error:  # what shapes and operands of a damaged file may hold is without end
+    except _INCONSISTENT as error:  # what shapes and operands of a damaged file may hold is without end
         raise site.fault(f"{type(error).__name__}: {error}") from error
 
 
@@ -102,13 +110,13 @@ def _output(importer: Importer, index: int, number: int) -> Op:
     """The op of a result in TFLite's order; what is an input or a constant as well gets an op of its own."""
     op = importer.value(index, images=False)
     if op.kind in ("input", "const") or index in importer.model.outputs[:number]:
-        from furiosa.compiler.frontend.tflite.cpu import copy_of
+        from furiosa.compiler.frontend.tflite.cpu.nodes import copy_of
 
         return copy_of(op, f"{op.name}:output{number}")
     return op
 
 
 def _move_float(op: Op, perm: tuple[int, ...], name: str) -> Op:
-    from furiosa.compiler.frontend.tflite.cpu import transposed
+    from furiosa.compiler.frontend.tflite.cpu.nodes import transposed
 
     return transposed(op, perm, name)

@@ -28,7 +28,8 @@ def is_tflite(data: bytes) -> bool:
 class Tensor:
     """A value of the model. ``dtype`` is NumPy's name of the elements, or the schema's where NumPy has none.
 
-    ``shape`` is that of batch size 1. ``data`` is the value of a constant, a view of the file.
+    ``shape`` is that of batch size 1. ``data`` is the value of a constant, a view of the file. A ``variable`` keeps its
+    value from one inference to the next.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Tensor:
     dtype: str
     quant: Quant | None
     data: Array | None
+    variable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +118,8 @@ class _Reader:
         dtype = TYPES.get(table.integer(1, "b"), "unknown")
         if table.table(6) is not None:
             raise UnsupportedError(f"tensor `{name}` is sparse", where=self.where, hint="store the weights densely")
-        if table.integer(5, "?"):
-            raise UnsupportedError(f"tensor `{name}` is a variable that the model keeps between inferences",
-                                   where=self.where, hint="convert the model without state")  # fmt: skip
-        return Tensor(
-            name, shape, dtype, self._quant(name, shape, table.table(4)), self._data(name, shape, dtype, table)
-        )
+        quant, data = self._quant(name, shape, table.table(4)), self._data(name, shape, dtype, table)
+        return Tensor(name, shape, dtype, quant, data, variable=bool(table.integer(5, "?")))
 
     def _quant(self, name: str, shape: tuple[int, ...], table: Table | None) -> Quant | None:
         scale = None if table is None else table.array(2, "f4")
@@ -205,7 +203,7 @@ def _option(table: Table | None, slot: int, field: Field) -> Any:
 def _check_order(model: Model) -> None:
     """Every tensor is a constant, an input, or written once before it is read."""
     count = len(model.tensors)
-    known = {index for index, tensor in enumerate(model.tensors) if tensor.data is not None}
+    known = {index for index, tensor in enumerate(model.tensors) if tensor.data is not None or tensor.variable}
     if len(set(model.inputs)) != len(model.inputs):
         raise Damaged("a tensor is an input twice")
     for index in (*model.inputs, *model.outputs):

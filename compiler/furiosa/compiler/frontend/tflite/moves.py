@@ -10,17 +10,14 @@ import numpy as np
 
 from furiosa.compiler.frontend.node import Affine
 from furiosa.compiler.frontend.tflite.elementwise import lookup, requantize, same_quantization
-from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site, ordered
-from furiosa.compiler.graph import Array, Attrs, Op, TensorType
-from furiosa.compiler.ops.interpolate import Interpolate
+from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site
+from furiosa.compiler.graph import Attrs, Op, TensorType
 from furiosa.compiler.ops.layout import affine
 from furiosa.compiler.ops.movement import Concat, Pad, Transpose
-from furiosa.compiler.ops.resize import Resize
 from furiosa.compiler.ops.selection import Slice
 from furiosa.compiler.ops.table import refuse
 from furiosa.isa.arithmetic import lite_tables
 from furiosa.isa.dtypes import DType
-from furiosa.isa.instructions import Framework
 
 
 def quantize(site: Site) -> None:
@@ -258,59 +255,6 @@ def _rearranged(site: Site, x: Op, apart: tuple[int, ...], shape: tuple[int, ...
     site.give(site.op("reshape", (moved,), Attrs(), replace(x.type, shape=shape)), images=False)
 
 
-def resize_nearest(site: Site) -> None:
-    """RESIZE_NEAREST_NEIGHBOR where it repeats every element, or takes every n-th."""
-    x, to = site.x(), site.npu_result()
-    same_quantization(site, x.type, to)
-    if len(x.type.shape) != 4 or len(to.shape) != 4:
-        raise site.fault(f"an operand of shape {x.type.shape}")
-    sizes = zip(x.type.shape[2:], to.shape[1:3])
-    rows, columns = (_pattern(_nearest(site, before, after), before) for before, after in sizes)
-    starts, steps, repeats = zip((0, 1, 1), (0, 1, 1), rows, columns)
-    site.give(site.op("resize", (x,), Resize(starts, steps, repeats), replace(to, shape=ordered(to.shape, TO_FIRST))))
-
-
-def resize_bilinear(site: Site) -> None:
-    """RESIZE_BILINEAR by whole factors."""
-    x, to = site.x(), site.npu_result()
-    same_quantization(site, x.type, to)
-    if len(x.type.shape) != 4 or len(to.shape) != 4:
-        raise site.fault(f"an operand of shape {x.type.shape}")
-    before, after = x.type.shape[2:], to.shape[1:3]
-    if site.options["align_corners"] or any(new % old for old, new in zip(before, after)):
-        raise refuse("resize_pattern", "a bilinear resize must be by whole factors, without aligned corners",
-                     f"{before} to {after}", "whole factors", "resize by a whole factor")  # fmt: skip
-    rows, columns = (new // old for old, new in zip(before, after))
-    attrs = Interpolate((rows, columns), bool(site.options["half_pixel_centers"]), Framework.TFLITE)
-    site.give(site.op("interpolate", (x,), attrs, replace(to, shape=ordered(to.shape, TO_FIRST))))
-
-
-def _nearest(site: Site, before: int, after: int) -> Array:
-    """The input's element for each of the output's, in float32 as LiteRT computes it."""
-    corners, half = site.options["align_corners"], site.options["half_pixel_centers"]
-    if not 1 <= after <= 1 << 20:
-        raise site.fault(f"{after} elements")
-    scale = np.float32(before) / np.float32(after)
-    if corners and after > 1:
-        scale = np.float32(before - 1) / np.float32(after - 1)
-    position = (np.arange(after, dtype=np.float32) + np.float32(0.5 if half else 0)) * scale
-    index = np.floor(position + np.float32(0.5)) if corners else np.floor(position)
-    return np.asarray(np.clip(index, 0, before - 1).astype(np.int64))
-
-
-def _pattern(indices: Array, before: int) -> tuple[int, int, int]:
-    """Start, step and repeats of an axis. Raises Refusal when there are none."""
-    after, counted = len(indices), np.arange(len(indices))
-    repeats = after // before
-    if repeats and after == before * repeats and np.array_equal(indices, counted // repeats):
-        return 0, 1, repeats
-    start, step = int(indices[0]), int(indices[1] - indices[0]) if after > 1 else 1
-    if step > 0 and np.array_equal(indices, start + step * counted):
-        return start, step, 1
-    raise refuse("resize_pattern", "a resize must repeat every element equally often, or take every n-th",
-                 f"{before} to {after} elements", "a whole ratio", "resize by a whole factor")  # fmt: skip
-
-
 def pack(site: Site) -> None:
     """PACK: operands get a new axis and are joined along it."""
     to = site.npu_result()
@@ -348,8 +292,7 @@ def unpack(site: Site) -> None:
 
 MOVES: dict[str, Callable[[Site], None]] = {
     "CONCATENATION": concatenation, "DEPTH_TO_SPACE": depth_to_space, "EXPAND_DIMS": reshape, "PACK": pack, "PAD": pad,
-    "PADV2": pad, "RESHAPE": reshape, "RESIZE_BILINEAR": resize_bilinear,
-    "RESIZE_NEAREST_NEIGHBOR": resize_nearest, "SLICE": slice_,
+    "PADV2": pad, "RESHAPE": reshape, "SLICE": slice_,
     "SPACE_TO_DEPTH": space_to_depth, "SPLIT": split, "SPLIT_V": split, "SQUEEZE": reshape,
     "STRIDED_SLICE": strided_slice, "TRANSPOSE": transpose, "UNPACK": unpack,
 }  # fmt: skip

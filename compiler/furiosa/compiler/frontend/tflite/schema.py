@@ -91,6 +91,7 @@ OPTIONS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "REDUCE_MAX": ("ReducerOptions", _REDUCER),
     "REDUCE_MIN": ("ReducerOptions", _REDUCER),
     "REDUCE_PROD": ("ReducerOptions", _REDUCER),
+    "REVERSE_SEQUENCE": ("ReverseSequenceOptions", (("seq_dim", "i", 0), ("batch_dim", "i", 0))),
     "RESHAPE": ("ReshapeOptions", (("new_shape", "v", 0),)),
     "RESIZE_BILINEAR": ("ResizeBilinearOptions", (("new_height", "i", 0), ("new_width", "i", 0), *_CORNERS)),
     "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _CORNERS),
@@ -115,9 +116,9 @@ OPTION_TYPES = {
     "DepthwiseConv2DOptions": 2, "DepthToSpaceOptions": 94, "DivOptions": 29, "FullyConnectedOptions": 8,
     "GatherOptions": 23, "GeluOptions": 116, "L2NormOptions": 12, "LeakyReluOptions": 75,
     "LocalResponseNormalizationOptions": 13, "ReducerOptions": 27, "MirrorPadOptions": 77, "MulOptions": 21,
-    "OneHotOptions": 61, "PackOptions": 59, "ReshapeOptions": 17, "ResizeBilinearOptions": 15,
-    "ResizeNearestNeighborOptions": 74, "SoftmaxOptions": 9, "SpaceToDepthOptions": 19, "SplitOptions": 35,
-    "SplitVOptions": 79, "SqueezeOptions": 30, "StridedSliceOptions": 32, "SubOptions": 28, "TransposeConvOptions":
-    49, "UnpackOptions": 64
+    "OneHotOptions": 61, "PackOptions": 59, "ReshapeOptions": 17, "ReverseSequenceOptions": 87,
+    "ResizeBilinearOptions": 15, "ResizeNearestNeighborOptions": 74, "SoftmaxOptions": 9, "SpaceToDepthOptions": 19,
+    "SplitOptions": 35, "SplitVOptions": 79, "SqueezeOptions": 30, "StridedSliceOptions": 32, "SubOptions": 28,
+    "TransposeConvOptions": 49, "UnpackOptions": 64,
 }  # fmt: skip
 """The number of each options table in the union of all."""

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from furiosa.compiler.frontend.tflite import window
 from furiosa.compiler.frontend.tflite.model import Model, Operator, Tensor
-from furiosa.compiler.graph import Array, Attrs, Op, Quant, Reason, TensorType
+from furiosa.compiler.frontend.tflite.window import Pads, Two
+from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
 from furiosa.compiler.ops import OPS
 from furiosa.compiler.ops.movement import Transpose
 from furiosa.compiler.ops.table import Refusal, integer_range, refuse
@@ -37,7 +39,10 @@ def ordered(shape: tuple[int, ...], perm: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass
 class Importer:
-    """The ops of the tensors so far; ``batch_size`` multiplies the first axis of every tensor that is computed."""
+    """The ops of the tensors so far; ``batch_size`` multiplies the first axis of every tensor that is computed.
+
+    ``completed`` are the shapes of tensors to which the file gives none, though they are no scalars.
+    """
 
     model: Model
     where: str
@@ -45,10 +50,13 @@ class Importer:
     move_float: MoveFloat
     first: dict[int, Op] = field(default_factory=dict)
     given: dict[int, Op] = field(default_factory=dict)
+    completed: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def shape(self, index: int) -> tuple[int, ...]:
         """A tensor's shape in TFLite's order."""
         tensor = self.model.tensors[index]
+        if index in self.completed:
+            return self.completed[index]
         if tensor.data is not None or not tensor.shape:
             return tensor.shape
         return (tensor.shape[0] * self.batch_size, *tensor.shape[1:])
@@ -200,6 +208,26 @@ class Site:
             raise self.fault(f"result `{self.name(index)}` has shape {op.type.shape}, the file says {shape}")
         (self.importer.first if images else self.importer.given)[number] = op
 
+    def complete(self, index: int, shape: tuple[int, ...]) -> None:
+        """Say the shape of a result to which the file gives none."""
+        number = self.output(index)
+        if not self.importer.model.tensors[number].shape:
+            self.importer.completed[number] = shape
+
+    def pair(self, name: str) -> Two:
+        """An option for rows and columns, at least 1 each."""
+        try:
+            return window.pair(self.options, name)
+        except window.WindowError as error:
+            raise self.fault(str(error)) from None
+
+    def padding(self, size: tuple[int, ...], kernel: Two, strides: Two, dilations: Two) -> tuple[Pads, Two]:
+        """The pads of an image of ``size``, and the size of the result."""
+        try:
+            return window.padding(self.options, size, kernel, strides, dilations)
+        except window.WindowError as error:
+            raise self.fault(str(error)) from None
+
     def fault(self, why: str) -> ModelError:
         """The error for an operator that is not consistent."""
         batch = self.importer.batch_size
@@ -234,8 +262,3 @@ def _stored(bound: float, type_: TensorType) -> int:
 def scaled(quant: Quant, zero: int = 0) -> Quant:
     """The same scales with the zero point 0 everywhere."""
     return replace(quant, zero_point=(zero,) * len(quant.scale))
-
-
-def on_cpu(reason: Reason) -> Refusal:
-    """A refusal with a reason made elsewhere."""
-    return Refusal(reason)

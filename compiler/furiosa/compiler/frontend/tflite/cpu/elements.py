@@ -1,14 +1,10 @@
-"""The TFLite operators that have an ONNX equivalent, each with what writes its nodes."""
+"""Operators on the CPU that compute: functions of elements, reductions, products of matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import prod
-
 import numpy as np
 
-from furiosa.compiler.frontend.tflite import cpu_images, cpu_moves
-from furiosa.compiler.frontend.tflite.cpu import Cpu, Handler
+from furiosa.compiler.frontend.tflite.cpu.nodes import Cpu, Handler
 from furiosa.compiler.graph import Op
 from furiosa.isa.dtypes import DType
 
@@ -218,9 +214,7 @@ def _zeros_like(cpu: Cpu) -> None:
 
 
 def _fill(cpu: Cpu) -> None:
-    shape, value = cpu.site.integers(0), cpu.stored(1)
-    if prod(shape) != prod(cpu.shape()):
-        raise cpu.site.fault(f"shape {shape}")
+    value = cpu.stored(1)
     cpu.give(cpu.add("Expand", [value, cpu.integers(cpu.shape())], cpu.shape(), value.type.dtype))
 
 
@@ -235,7 +229,11 @@ def _shape(cpu: Cpu) -> None:
     cpu.give(cpu.constant(np.array(cpu.stored(0).type.shape, cpu.site.result().dtype.numpy_name)))
 
 
-CPU: dict[str, Callable[[Cpu], None]] = {
+def _rank(cpu: Cpu) -> None:
+    cpu.give(cpu.constant(np.array(len(cpu.stored(0).type.shape), cpu.site.result().dtype.numpy_name)))
+
+
+ELEMENTS: dict[str, Handler] = {
     "ABS": _same("Abs"), "ADD": _pair("Add"), "ADD_N": _sum_of_all, "ARG_MAX": _arg("ArgMax"),
     "ARG_MIN": _arg("ArgMin"), "BATCH_MATMUL": _batch_matmul, "CAST": _cast, "CEIL": _same("Ceil"), "COS": _same("Cos"),
     "CUMSUM": _cumsum, "DIV": _pair("Div"), "ELU": _same("Elu"), "EQUAL": _pair("Equal", DType.BOOL),
@@ -247,6 +245,7 @@ CPU: dict[str, Callable[[Cpu], None]] = {
     "LOGICAL_AND": _pair("And"), "LOGICAL_NOT": _same("Not"), "LOGICAL_OR": _pair("Or"), "LOGISTIC": _same("Sigmoid"),
     "MAXIMUM": _pair("Max"), "MEAN": _reduced("ReduceMean"), "MINIMUM": _pair("Min"), "MUL": _pair("Mul"),
     "NEG": _same("Neg"), "NOT_EQUAL": _not_equal, "POW": _pair("Pow"), "PRELU": _prelu, "RANGE": _range,
+    "RANK": _rank,
     "REDUCE_ALL": _reduced("All"), "REDUCE_ANY": _reduced("Any"), "REDUCE_MAX": _reduced("ReduceMax"),
     "REDUCE_MIN": _reduced("ReduceMin"), "REDUCE_PROD": _reduced("ReduceProd"), "RELU": _same("Relu"),
     "RELU6": _clip(0, 6), "RELU_0_TO_1": _clip(0, 1), "RELU_N1_TO_1": _clip(-1, 1), "ROUND": _same("Round"),
@@ -254,6 +253,4 @@ CPU: dict[str, Callable[[Cpu], None]] = {
     "SIN": _same("Sin"), "SOFTMAX": _softmax("Softmax"), "SQRT": _same("Sqrt"), "SQUARE": _square,
     "SQUARED_DIFFERENCE": _squared_difference, "SUB": _pair("Sub"), "SUM": _reduced("ReduceSum"), "TANH": _same("Tanh"),
     "ZEROS_LIKE": _zeros_like,
-    **cpu_images.IMAGES,
-    **cpu_moves.MOVES,
 }  # fmt: skip

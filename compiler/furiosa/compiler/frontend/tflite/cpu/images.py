@@ -1,15 +1,13 @@
-"""Operators of images on the CPU: convolutions, pools, resizing. Nodes see channels-first."""
+"""Operators of images on the CPU: convolutions, pools. Nodes see channels-first."""
 
 from __future__ import annotations
 
 from math import prod
 from typing import Any
 
-from furiosa.compiler.frontend.tflite.convolutions import padding, pair
-from furiosa.compiler.frontend.tflite.cpu import ABSENT, Cpu, Handler
+from furiosa.compiler.frontend.tflite.cpu.nodes import Cpu, Handler
+from furiosa.compiler.frontend.tflite.window import SAME
 from furiosa.compiler.graph import Op
-
-_SAME = 0
 
 
 def _conv_2d(cpu: Cpu) -> None:
@@ -27,8 +25,8 @@ def _depthwise_conv_2d(cpu: Cpu) -> None:
 
 def _convolution(cpu: Cpu, x: Op, weights: Op, groups: int) -> None:
     kernel = (weights.type.shape[2], weights.type.shape[3])
-    strides, dilations = pair(cpu.site, "stride"), pair(cpu.site, "dilation")
-    pads, size = padding(cpu.site, x.type.shape[2:], kernel, strides, dilations)
+    strides, dilations = cpu.site.pair("stride"), cpu.site.pair("dilation")
+    pads, size = cpu.site.padding(x.type.shape[2:], kernel, strides, dilations)
     bias = [] if cpu.site.tensor(2) is None else [cpu.real(2)]
     shape = (x.type.shape[0], weights.type.shape[0], *size)
     attributes: dict[str, Any] = {
@@ -53,10 +51,10 @@ def _transpose_conv(cpu: Cpu) -> None:
     x, weights = _image(cpu, 2), _image(cpu, 1)
     outputs, inputs, *kernel = weights.type.shape
     turned = cpu.add("Transpose", [weights], (inputs, outputs, *kernel), perm=[1, 0, 2, 3])
-    strides = pair(cpu.site, "stride")
+    strides = cpu.site.pair("stride")
     shape = cpu.shape(images=True)
     bias = [] if cpu.site.tensor(3) is None else [cpu.real(3)]
-    same = cpu.options["padding"] == _SAME
+    same = cpu.options["padding"] == SAME
     total = [max(0, (n - 1) * s + k - out) if same else 0
              for n, s, k, out in zip(x.type.shape[2:], strides, kernel, shape[2:])]  # fmt: skip
     before = [t // 2 for t in total]
@@ -67,35 +65,27 @@ def _transpose_conv(cpu: Cpu) -> None:
     cpu.give(cpu.activated(result), images=True)
 
 
+def _pooled(cpu: Cpu, op_type: str, x: Op) -> Op:
+    kernel = (cpu.options["filter_height"], cpu.options["filter_width"])
+    if min(kernel) < 1:
+        raise cpu.site.fault(f"a window of {kernel}")
+    strides = cpu.site.pair("stride")
+    pads, size = cpu.site.padding(x.type.shape[2:], kernel, strides, (1, 1))
+    return cpu.add(op_type, [x], (*x.type.shape[:2], *size), kernel_shape=kernel, strides=strides, pads=pads)
+
+
 def _pool(op_type: str) -> Handler:
     def handler(cpu: Cpu) -> None:
-        x = _image(cpu, 0)
-        kernel = (cpu.options["filter_height"], cpu.options["filter_width"])
-        if min(kernel) < 1:
-            raise cpu.site.fault(f"a window of {kernel}")
-        strides = pair(cpu.site, "stride")
-        pads, size = padding(cpu.site, x.type.shape[2:], kernel, strides, (1, 1))
-        shape = (*x.type.shape[:2], *size)
-        result = cpu.add(op_type, [x], shape, kernel_shape=kernel, strides=strides, pads=pads)
-        cpu.give(cpu.activated(result), images=True)
+        cpu.give(cpu.activated(_pooled(cpu, op_type, _image(cpu, 0))), images=True)
 
     return handler
 
 
-def _resize(mode: str) -> Handler:
-    def handler(cpu: Cpu) -> None:
-        x = _image(cpu, 0)
-        shape = cpu.shape(images=True)
-        corners, half = cpu.options["align_corners"], cpu.options["half_pixel_centers"]
-        coordinates = "align_corners" if corners else "half_pixel" if half else "asymmetric"
-        nearest = "round_prefer_ceil" if corners else "floor"
-        if mode == "nearest" and half and not corners:
-            coordinates = "tf_half_pixel_for_nn"
-        operands = [x, ABSENT, ABSENT, cpu.integers(shape)]
-        cpu.give(cpu.add("Resize", operands, shape, mode=mode, nearest_mode=nearest,
-                         coordinate_transformation_mode=coordinates), images=True)  # fmt: skip
-
-    return handler
+def _l2_pool_2d(cpu: Cpu) -> None:
+    """The square root of the mean of squares; what is outside the image does not count."""
+    x = _image(cpu, 0)
+    mean = _pooled(cpu, "AveragePool", cpu.add("Mul", [x, x], x.type.shape))
+    cpu.give(cpu.activated(cpu.add("Sqrt", [mean], mean.type.shape)), images=True)
 
 
 def _local_response_normalization(cpu: Cpu) -> None:
@@ -109,7 +99,7 @@ def _local_response_normalization(cpu: Cpu) -> None:
 
 IMAGES: dict[str, Handler] = {
     "AVERAGE_POOL_2D": _pool("AveragePool"), "CONV_2D": _conv_2d, "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "L2_POOL_2D": _l2_pool_2d,
     "LOCAL_RESPONSE_NORMALIZATION": _local_response_normalization, "MAX_POOL_2D": _pool("MaxPool"),
-    "RESIZE_BILINEAR": _resize("linear"), "RESIZE_NEAREST_NEIGHBOR": _resize("nearest"),
     "TRANSPOSE_CONV": _transpose_conv,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the NPU does not do: TFLite operators as ONNX nodes for ONNX Runtime, on real numbers or on stored integers.
+"""TFLite operators as ONNX nodes for ONNX Runtime, on real numbers or on stored integers.
 
 A quantized tensor is dequantized before such a node and its result quantized after it, except where the node only moves
 elements. Nodes see TFLite's own order of axes; those of images are given channels-first.
@@ -26,20 +26,6 @@ from furiosa.isa.errors import UnsupportedError
 OPSET = 17
 _INTEGERS = (DType.I8, DType.U8, DType.I16, DType.I32)
 Attributes = Mapping[str, Any]
-
-
-def on_cpu(site: Site, reason: Reason) -> None:
-    """Give the results of an operator from ONNX nodes. Raises UnsupportedError when there are none for it."""
-    from furiosa.compiler.frontend.tflite.cpu_table import CPU
-
-    code = site.operator.code
-    if code not in CPU:
-        what = f"custom operator `{code}`" if site.operator.custom is not None else f"operator `{code}`"
-        raise UnsupportedError(
-            f"{what} is unknown, both here and to ONNX Runtime", where=f"{site.importer.where}, {site.operator.name}",
-            hint="replace the operator by standard ones",
-        )  # fmt: skip
-    CPU[code](Cpu(site, reason))
 
 
 def transposed(op: Op, perm: tuple[int, ...], name: str) -> Op:
@@ -188,8 +174,9 @@ class Cpu:
             return copy_of(op, name)
         if op.kind == "project":
             return replace(op, name=name)
-        sources = ((self.site.operator.name, self.site.operator.code),)
-        return replace(op, name=name, node=self.site.operator.name, sources=sources)
+        node = self.site.operator.name
+        sources = ((node, self.site.operator.code),)
+        return replace(op, name=name, node=f"{node}:{index}" if index else node, sources=sources)
 
     def reshaped(self, op: Op, shape: tuple[int, ...]) -> Op:
         """The op with another shape."""

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from furiosa.compiler.frontend.tflite.cpu import Cpu, Handler
+from furiosa.compiler.frontend.tflite.cpu.nodes import Cpu, Handler
 from furiosa.compiler.graph import Op, TensorType
 from furiosa.isa.dtypes import DType
 
@@ -25,7 +25,7 @@ def _transpose(cpu: Cpu) -> None:
     x, perm = _moved(cpu), cpu.site.integers(1)
     if sorted(perm) != list(range(len(x.type.shape))):
         raise cpu.site.fault(f"{perm} is no permutation of {len(x.type.shape)} axes")
-    cpu.give(cpu.add("Transpose", [x], tuple(x.type.shape[axis] for axis in perm), x.type.dtype, perm=list(perm)))
+    cpu.give(_turned(cpu, x, perm))
 
 
 def _concatenation(cpu: Cpu) -> None:
@@ -187,9 +187,70 @@ def _rearranged(cpu: Cpu, forward: bool) -> None:
         raise cpu.site.fault(f"blocks of {b} in a tensor of shape {x.type.shape}")
     n, h, w, c = x.type.shape
     apart = cpu.reshaped(x, (n, h // b, b, w // b, b, c) if forward else (n, h, w, b, b, c // b**2))
-    perm = (0, 1, 3, 2, 4, 5)
-    turned = tuple(apart.type.shape[axis] for axis in perm)
-    cpu.give(cpu.reshaped(cpu.add("Transpose", [apart], turned, x.type.dtype, perm=list(perm)), cpu.shape()))
+    cpu.give(cpu.reshaped(_turned(cpu, apart, (0, 1, 3, 2, 4, 5)), cpu.shape()))
+
+
+def _space_to_batch(cpu: Cpu) -> None:
+    """SPACE_TO_BATCH_ND of (x, blocks, pads): places within a block become the outer part of the batch."""
+    x, blocks, pads = _moved(cpu), cpu.site.integers(1), cpu.site.array(2)
+    axes, shape = len(blocks), x.type.shape
+    if not 1 <= axes < len(shape) or min(blocks) < 1 or pads.shape != (axes, 2) or pads.min() < 0:
+        raise cpu.site.fault(f"blocks {blocks} and pads of shape {pads.shape} for {shape}")
+    around = [[0, 0], *pads.tolist(), *([[0, 0]] * (len(shape) - 1 - axes))]
+    wide = tuple(size + before + after for size, (before, after) in zip(shape, around))
+    if wide != shape:
+        ends = cpu.integers([pad[side] for side in (0, 1) for pad in around])
+        zero = cpu.constant(np.array(x.type.zero if x.type.quant is not None else 0, x.type.dtype.numpy_name))
+        x = cpu.add("Pad", [x, ends, zero], wide, x.type.dtype, mode="constant")
+    if any(size % block for size, block in zip(wide[1:], blocks)):
+        raise cpu.site.fault(f"blocks {blocks} in {wide}")
+    halves = [part for size, block in zip(wide[1:], blocks) for part in (size // block, block)]
+    inner, outer = range(2, 2 * axes + 1, 2), range(1, 2 * axes, 2)
+    rest = range(2 * axes + 1, axes + len(shape))
+    apart = cpu.reshaped(x, (wide[0], *halves, *wide[1 + axes :]))
+    cpu.give(cpu.reshaped(_turned(cpu, apart, (*inner, 0, *outer, *rest)), cpu.shape()))
+
+
+def _batch_to_space(cpu: Cpu) -> None:
+    """BATCH_TO_SPACE_ND of (x, blocks, crops), which undoes SPACE_TO_BATCH_ND."""
+    x, blocks, crops = _moved(cpu), cpu.site.integers(1), cpu.site.array(2)
+    axes, shape = len(blocks), x.type.shape
+    if not 1 <= axes < len(shape) or min(blocks) < 1 or crops.shape != (axes, 2) or shape[0] % prod(blocks):
+        raise cpu.site.fault(f"blocks {blocks} and crops of shape {crops.shape} for {shape}")
+    batch = shape[0] // prod(blocks)
+    apart = cpu.reshaped(x, (*blocks, batch, *shape[1:]))
+    pairs = [axis for number in range(axes) for axis in (axes + 1 + number, number)]
+    turned = _turned(cpu, apart, (axes, *pairs, *range(2 * axes + 1, axes + len(shape))))
+    wide = [size * block for size, block in zip(shape[1:], blocks)]
+    whole = cpu.reshaped(turned, (batch, *wide, *shape[1 + axes :]))
+    parts = [slice(before, size - after) for size, (before, after) in zip(wide, crops.tolist())]
+    cpu.give(_sliced(cpu, whole, [slice(None), *parts]))
+
+
+def _turned(cpu: Cpu, x: Op, perm: tuple[int, ...]) -> Op:
+    turned = tuple(x.type.shape[axis] for axis in perm)
+    return cpu.add("Transpose", [x], turned, x.type.dtype, perm=list(perm))
+
+
+def _embedding_lookup(cpu: Cpu) -> None:
+    """EMBEDDING_LOOKUP of (rows, table)."""
+    where, x = cpu.stored(0), _moved(cpu, 1)
+    cpu.give(cpu.add("Gather", [x, where], (*where.type.shape, *x.type.shape[1:]), x.type.dtype, axis=0))
+
+
+def _reverse_sequence(cpu: Cpu) -> None:
+    x, lengths = _moved(cpu), cpu.cast(cpu.stored(1), DType.I64)
+    axes = {"time_axis": cpu.options["seq_dim"], "batch_axis": cpu.options["batch_dim"]}
+    if sorted(axes.values()) != [0, 1]:
+        raise cpu.site.fault(f"axes {sorted(axes.values())}; ONNX has 0 and 1")
+    cpu.give(cpu.add("ReverseSequence", [x, lengths], x.type.shape, x.type.dtype, **axes))
+
+
+def _scatter_nd(cpu: Cpu) -> None:
+    """SCATTER_ND of (places, values, shape): sums where a place comes twice."""
+    where, values = cpu.cast(cpu.stored(0), DType.I64), _moved(cpu, 1)
+    zeros = cpu.constant(np.zeros(cpu.shape(), values.type.dtype.numpy_name))
+    cpu.give(cpu.add("ScatterND", [zeros, where, values], cpu.shape(), values.type.dtype, reduction="add"))
 
 
 def _dequantize(cpu: Cpu) -> None:
@@ -201,10 +262,12 @@ def _quantize(cpu: Cpu) -> None:
 
 
 MOVES: dict[str, Handler] = {
-    "BROADCAST_TO": _broadcast_to, "CONCATENATION": _concatenation, "DEPTH_TO_SPACE": _depth_to_space,
-    "DEQUANTIZE": _dequantize, "EXPAND_DIMS": _reshape, "GATHER": _gather, "GATHER_ND": _gather_nd,
-    "MIRROR_PAD": _pad, "ONE_HOT": _one_hot, "PACK": _pack, "PAD": _pad, "PADV2": _pad, "QUANTIZE": _quantize,
-    "RESHAPE": _reshape, "REVERSE_V2": _reverse, "SLICE": _slice, "SPACE_TO_DEPTH": _space_to_depth, "SPLIT": _split,
-    "SPLIT_V": _split, "SQUEEZE": _reshape, "STRIDED_SLICE": _strided_slice, "TILE": _tile, "TOPK_V2": _top_k,
-    "TRANSPOSE": _transpose, "UNPACK": _unpack,
+    "BATCH_TO_SPACE_ND": _batch_to_space, "BROADCAST_TO": _broadcast_to, "CONCATENATION": _concatenation,
+    "DEPTH_TO_SPACE": _depth_to_space, "DEQUANTIZE": _dequantize, "EMBEDDING_LOOKUP": _embedding_lookup,
+    "EXPAND_DIMS": _reshape, "GATHER": _gather, "GATHER_ND": _gather_nd, "MIRROR_PAD": _pad, "ONE_HOT": _one_hot,
+    "PACK": _pack, "PAD": _pad, "PADV2": _pad, "QUANTIZE": _quantize, "RESHAPE": _reshape,
+    "REVERSE_SEQUENCE": _reverse_sequence, "REVERSE_V2": _reverse, "SCATTER_ND": _scatter_nd, "SLICE": _slice,
+    "SPACE_TO_BATCH_ND": _space_to_batch, "SPACE_TO_DEPTH": _space_to_depth, "SPLIT": _split, "SPLIT_V": _split,
+    "SQUEEZE": _reshape, "STRIDED_SLICE": _strided_slice, "TILE": _tile, "TOPK_V2": _top_k, "TRANSPOSE": _transpose,
+    "UNPACK": _unpack,
 }  # fmt: skip

@@ -1,0 +1,77 @@
+"""Resizing on the NPU: elements are repeated or left out; between elements there are powers of two of new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from furiosa.compiler.frontend.tflite import positions
+from furiosa.compiler.frontend.tflite.elementwise import same_quantization
+from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site, ordered
+from furiosa.compiler.graph import Array, Op, TensorType
+from furiosa.compiler.ops.interpolate import Interpolate
+from furiosa.compiler.ops.resize import Resize
+from furiosa.compiler.ops.table import refuse
+from furiosa.isa.instructions import Framework
+
+
+def resize_nearest(site: Site) -> None:
+    """RESIZE_NEAREST_NEIGHBOR where it repeats every element, or takes every n-th."""
+    x, to = _image(site)
+    options = bool(site.options["align_corners"]), bool(site.options["half_pixel_centers"])
+    sizes = zip(x.type.shape[2:], to.shape[2:])
+    rows, columns = (_pattern(positions.nearest(before, after, *options), before) for before, after in sizes)
+    starts, steps, repeats = zip((0, 1, 1), (0, 1, 1), rows, columns)
+    site.give(site.op("resize", (x,), Resize(starts, steps, repeats), to))
+
+
+def resize_bilinear(site: Site) -> None:
+    """RESIZE_BILINEAR by powers of two; a single row or column is repeated."""
+    x, to = _image(site)
+    before, after = x.type.shape[2:], to.shape[2:]
+    rows, columns = (new // old if old > 1 and new % old == 0 else 1 for old, new in zip(before, after))
+    whole = all(old in (1, new) or new % old == 0 for old, new in zip(before, after))
+    exact = whole and rows.bit_count() == columns.bit_count() == 1
+    moved = (rows, columns) != (1, 1)
+    if not exact or (moved and site.options["align_corners"]):
+        raise refuse("resize_shares", "a bilinear resize must be by powers of two, without aligned corners: the shares "
+                     "of others are not exact in LiteRT", f"{before} to {after}", "2, 4, 8",
+                     "resize by a power of two")  # fmt: skip
+    if 1 in before or not moved:
+        repeats = (1, 1, *(new if old == 1 else 1 for old, new in zip(before, after)))
+        shape = tuple(size * count for size, count in zip(x.type.shape, repeats))
+        attrs = Resize((0,) * 4, (1,) * 4, repeats)
+        x = site.op("resize", (x,), attrs, replace(to, shape=shape), ":repeated" if moved else "")
+    if moved:
+        smooth = Interpolate((rows, columns), bool(site.options["half_pixel_centers"]), Framework.TFLITE)
+        x = site.op("interpolate", (x,), smooth, to)
+    site.give(x)
+
+
+def _image(site: Site) -> tuple[Op, TensorType]:
+    """The operand and the type of the result, channels-first."""
+    x, to = site.x(), site.npu_result()
+    same_quantization(site, x.type, to)
+    if len(x.type.shape) != 4 or len(to.shape) != 4 or min(*x.type.shape, *to.shape) < 1:
+        raise site.fault(f"an operand of shape {x.type.shape}")
+    return x, replace(to, shape=ordered(to.shape, TO_FIRST))
+
+
+def _pattern(indices: Array, before: int) -> tuple[int, int, int]:
+    """Start, step and repeats of an axis. Raises Refusal when there are none."""
+    after, counted = len(indices), np.arange(len(indices))
+    repeats = after // before
+    if repeats and after == before * repeats and np.array_equal(indices, counted // repeats):
+        return 0, 1, repeats
+    start, step = int(indices[0]), int(indices[1] - indices[0]) if after > 1 else 1
+    if step > 0 and np.array_equal(indices, start + step * counted):
+        return start, step, 1
+    raise refuse("resize_pattern", "a resize must repeat every element equally often, or take every n-th",
+                 f"{before} to {after} elements", "a whole ratio", "resize by a whole factor")  # fmt: skip
+
+
+RESIZES: dict[str, Callable[[Site], None]] = {
+    "RESIZE_BILINEAR": resize_bilinear, "RESIZE_NEAREST_NEIGHBOR": resize_nearest,
+}  # fmt: skip
