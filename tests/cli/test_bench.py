@@ -20,6 +20,7 @@ from furiosa.isa.encoding import decode
 from furiosa.isa.target import target
 from furiosa.isa.timeline import schedule
 from furiosa.isa.version import built, version_info
+from furiosa.npu_sim.devices import open_devices
 
 # One query at 2 GHz: the program, and 34784 cycles for host steps of 1 us and more each, and for 64 bytes each way over
 # the host link, after 5 us.
@@ -128,9 +129,12 @@ def test_reports_are_byte_identical(tmp_path: Path) -> None:
     reports = []
     for seed, kernels in (("1", "reference"), ("2", "auto")):
         environment = os.environ | {"PYTHONHASHSEED": seed, "FURIOSA_SIM_KERNELS": kernels, "FURIOSA_SIM_THREADS": seed}
+        environment["TZ"] = f"UTC-{seed}"
         command = [sys.executable, "-m", "furiosa.cli.bench", "model.enf", "-n", "1000000", "-w", "7", "-t", "3", "-v"]
-        out = subprocess.run([*command, "-o", "report.json"], capture_output=True, check=True, env=environment)
-        reports.append((out.stdout, out.stderr, Path("report.json").read_bytes()))
+        files = ("report.json", "trace.json", "page.html")
+        command += [word for pair in zip(("-o", "-T", "--report"), files) for word in pair]
+        out = subprocess.run(command, capture_output=True, check=True, env=environment)
+        reports.append((out.stdout, out.stderr, *(Path(file).read_bytes() for file in files)))
     assert reports[0] == reports[1]
 
 
@@ -197,11 +201,22 @@ def test_duration_is_modelled_time(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_trace(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(monkeypatch, "model.enf", "-T", "trace.json", "-n", "20") == 0
-    assert capsys.readouterr().err == NOTE + BOTTLENECK + "note: the trace shows 16 of 20 queries\n"
+    assert run(monkeypatch, "model.enf", "-T", "trace.json", "-n", "1020") == 0
+    assert capsys.readouterr().err == NOTE + BOTTLENECK + "note: the trace shows 1000 of 1020 queries\n"
     names = [event["name"] for event in json.loads(Path("trace.json").read_text())]
-    assert names.count("Inference") == 32
-    assert names.count("LowLevelTable") == 16
+    assert names.count("Inference") == 2000
+    assert names.count("LowLevelTable") == 1000
+
+
+def test_no_device_is_needed_unless_queries_are_executed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_devices("npu0pe0-1")[0]:
+        for more in ((), ("-T", "trace.json"), ("--host", "measured"), ("-d", "npu0pe0-1")):
+            assert run(monkeypatch, "model.enf", "-n", "10", *more) == 0
+        capsys.readouterr()
+        assert run(monkeypatch, "model.enf", "-n", "10", "--execute") == 3
+        assert "cannot be served now" in capsys.readouterr().err
 
 
 def test_execution_measures_the_simulator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,7 +305,7 @@ def test_mistakes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
         assert err.startswith("error: ")
         assert "Traceback" not in err
     files = {path.name for path in Path().iterdir()}
-    assert files == {"list.yaml", "broken.yaml", "config.yaml", "empty.enf", "model.enf", "state"}
+    assert files == {"list.yaml", "broken.yaml", "config.yaml", "empty.enf", "model.enf"}
 
 
 def test_a_failed_run_leaves_the_old_files(monkeypatch: pytest.MonkeyPatch) -> None:

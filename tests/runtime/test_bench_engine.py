@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import json
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +138,30 @@ def test_whole_periods_are_left_out_without_a_difference(
     assert simulate(works, who, queries, duration) == plainly(works, who, queries, duration)
 
 
+@given(st.lists(WORK, min_size=1, max_size=6), HOSTS, st.integers(1, 60), st.integers(0, 9), st.integers(0, 70))
+def test_visits_are_what_was_simulated(
+    works: list[Work], who: Host, queries: int, warm_up: int, visits_of: int
+) -> None:
+    run = simulate(works, who, queries, warm_up=warm_up, visits_of=visits_of)
+    assert replace(run, visits=()) == simulate(works, who, queries, warm_up=warm_up)
+    seen = {visit.query for visit in run.visits}
+    assert seen <= set(range(visits_of)) and (warm_up or len(seen) == min(queries, visits_of))
+    for query in seen:
+        visits = [visit for visit in run.visits if visit.query == query]
+        assert [visit.work for visit in visits] == list(range(len(works)))[-len(visits) :]
+        assert all(before.end <= after.start for before, after in pairwise(visits))
+        assert warm_up or max(run.latencies) >= visits[-1].end - visits[0].start
+    numbers = {HOST: who.threads, EXECUTE: who.npus, SEND: who.io_threads, RECEIVE: who.io_threads}
+    for resource, number in numbers.items():
+        own = [visit for visit in run.visits if works[visit.work].resource is resource]
+        assert all(sum(v.start <= at.start < v.end for v in own) <= number for at in own)
+    if not warm_up and visits_of >= queries:
+        for resource in (HOST, EXECUTE):
+            own = [visit for visit in run.visits if works[visit.work].resource is resource]
+            assert sum(visit.end - visit.start for visit in own) == run.busy.get(resource, 0)
+        assert max(visit.end for visit in run.visits) == run.total
+
+
 def test_as_many_queries_as_one_likes() -> None:
     few, many = (simulate(STAGE, host(5, io_threads=2), count) for count in (10_000, 10**12))
     assert sum(many.latencies.values()) == 10**12
@@ -199,6 +227,36 @@ def test_execution_is_measured_apart(path: Path) -> None:
     result = result_of(path, queries=20, workers=2, execute=True)
     assert (result.speed.queries, result.speed.query_us > 0) == (20, True)
     assert result.latencies == result_of(path, queries=20, workers=2).latencies
+
+
+@pytest.mark.parametrize("options", [{}, {"devices": "warboy(1)*2"}], ids=["fused", "two"])
+def test_the_trace_is_that_of_the_virtual_clock(tmp_path: Path, options: dict[str, Any]) -> None:
+    single = replace(npu_model(), target="warboy") if options else mixed_model()
+    file, trace = tmp_path / "model.enf", tmp_path / "trace.json"
+    file.write_bytes(enf.dump(single))
+    result = result_of(file, "T", queries=30, workers=3, io_threads=2, trace_output=trace, **options)
+    assert result.traced == 30
+    events = json.loads(trace.read_text())
+    names = {(event["pid"], event["tid"]): event["args"]["name"] for event in events if event["ph"] == "M"}
+    assert names[1, 0] == "queries" and {"host thread 1", "I/O thread 1", "I/O thread 2"} <= set(names.values())
+    inferences = {phase: {e["id"]: e["ts"] for e in events if e["name"] == "Inference" and e["ph"] == phase}
+                  for phase in "be"}  # fmt: skip
+    assert sorted(inferences["b"]) == list(range(30))
+    assert max(inferences["e"].values()) == pytest.approx(result.total, abs=0.001)
+    tasks = [e for e in events if e["name"].startswith("Task(") and e["ph"] == "B"]
+    assert len(tasks) == 30 * len(result.programs) and {e["args"]["query"] for e in tasks} == set(range(30))
+    assert len({e["pid"] for e in tasks}) == (2 if options else 1)
+    arrows = {phase: [(e["id"], e["ts"]) for e in events if e["ph"] == phase] for phase in "sf"}
+    assert sorted(e["id"] for e in tasks) == sorted(number for number, _ in arrows["f"])
+    assert all(dict(arrows["s"])[number] <= at for number, at in arrows["f"])
+    for track in {(e["pid"], e["tid"]) for e in events if e["ph"] == "X"}:
+        assert track in names
+        spans = sorted((round(e["ts"] * 1000), round((e["ts"] + e["dur"]) * 1000)) for e in spans_of(events, track))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans)), names[track]
+
+
+def spans_of(events: list[dict[str, Any]], track: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    return (event for event in events if event["ph"] == "X" and (event["pid"], event["tid"]) == track)
 
 
 def test_errors_are_runtime_errors(path: Path, tmp_path: Path) -> None:

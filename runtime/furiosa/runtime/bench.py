@@ -9,9 +9,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,11 +26,12 @@ from furiosa.isa.errors import OptionError
 from furiosa.isa.files import check_writable, save
 from furiosa.isa.host import reference_host
 from furiosa.runtime import logs
+from furiosa.runtime.bench_trace import BenchTrace
 from furiosa.runtime.engine import Engine
 from furiosa.runtime.failures import runtime_errors
 from furiosa.runtime.interface import Model
 from furiosa.runtime.latencies import BenchResult, HostClock, Latencies, Part, Speed, Usage
-from furiosa.runtime.profiler import chrome
+from furiosa.runtime.profiler.events import write_events
 from furiosa.runtime.profiler.recorder import Recorder, activate, deactivate
 from furiosa.runtime.profiler.recording import Recording
 from furiosa.runtime.query import Stay, stays, works
@@ -42,7 +43,7 @@ Workload: TypeAlias = Literal["L", "T"]
 
 # With the throughput workload a worker sends its next query while the one before executes.
 _QUERIES_A_WORKER = {"L": 1, "T": 2}
-_MOST_TRACED = 16
+_MOST_TRACED = 1000
 _MEASURED_RUNS = 11
 _SEED = 0
 _MOST = 10**12
@@ -89,18 +90,23 @@ def run_bench(config: BenchConfig, workload: Workload = "L") -> BenchResult:
         logs.start(logging.WARNING)  # its report says what was opened and loaded
         _check(config)
         trace = Path(config.trace_output) if config.trace_output is not None else None
-        traced = min(config.queries, _MOST_TRACED) if trace else 0
-        with _traced_to(trace):
-            engine = open_engine(
-                Path(config.model_path), config.devices, config.workers, config.batch_size, config.compiler_config
-            )
-            stack.callback(engine.devices.close)
-            inputs = random_inputs(engine.model)
-            for _ in range(traced):
-                engine.run(inputs)
-        steps = _steps(engine, _measured_steps(engine, inputs) if config.host == "measured" else None)
-        speed = _execute(config, engine, inputs) if config.execute else None
-        return _result(config, workload, engine, steps, traced, speed)
+        if trace is not None:
+            check_writable(trace)
+        engine = open_engine(
+            Path(config.model_path), config.devices, config.workers, config.batch_size, config.compiler_config,
+            opened=config.execute,
+        )  # fmt: skip
+        stack.callback(engine.devices.close)
+        steps = _steps(engine, _measured_steps(engine) if config.host == "measured" else None)
+        speed = _execute(config, engine) if config.execute else None
+        run = _simulated(config, workload, engine, steps)
+        result = _result(config, workload, engine, steps, run, speed)
+        if trace is not None:
+            text = io.StringIO()
+            events = BenchTrace(run.visits, steps, result.programs, engine.devices.npus)
+            write_events(events.lines(), text)
+            save(trace, text.getvalue())
+        return result
 
 
 def _steps(engine: Engine, measured: Mapping[int, int] | None) -> list[Stay]:
@@ -108,19 +114,29 @@ def _steps(engine: Engine, measured: Mapping[int, int] | None) -> list[Stay]:
     return stays(engine.enf, engine.executables[0].modelled, target, reference_host(), measured)
 
 
-def _result(
-    config: BenchConfig, workload: Workload, engine: Engine, steps: Sequence[Stay], traced: int, speed: Speed | None
-) -> BenchResult:
-    """The run on the virtual clock."""
-    target = engine.devices.npus[0].target
-    modelled = engine.executables[0].modelled
-    host = Host(
+def _host(config: BenchConfig, workload: Workload, engine: Engine) -> Host:
+    return Host(
         in_flight=config.workers * _QUERIES_A_WORKER[workload],
         threads=reference_host().threads if config.host == "reference" else _own_threads(),
         io_threads=config.io_threads,
         npus=len(engine.executables),
     )
-    run = simulate(works(steps), host, config.queries, round(config.duration * target.clock_hz), config.warm_up)
+
+
+def _simulated(config: BenchConfig, workload: Workload, engine: Engine, steps: Sequence[Stay]) -> Run:
+    """The run on the virtual clock."""
+    duration = round(config.duration * engine.devices.npus[0].target.clock_hz)
+    traced = _MOST_TRACED if config.trace_output is not None else 0
+    host = _host(config, workload, engine)
+    return simulate(works(steps), host, config.queries, duration, config.warm_up, traced)
+
+
+def _result(
+    config: BenchConfig, workload: Workload, engine: Engine, steps: Sequence[Stay], run: Run, speed: Speed | None
+) -> BenchResult:
+    """The figures of a run."""
+    target = engine.devices.npus[0].target
+    modelled = engine.executables[0].modelled
     microseconds = target.microseconds
     return BenchResult(
         batch_size=engine.enf.batch_size,
@@ -135,10 +151,10 @@ def _result(
             tuple((microseconds(latency), count) for latency, count in run.latencies.items()),
         ),
         total=microseconds(run.total),
-        usage=_usage(run, host),
+        usage=_usage(run, _host(config, workload, engine)),
         query=tuple(Part(step.name, microseconds(step.work.start + step.work.cycles)) for step in steps),
         programs=tuple(modelled[step.program] for step in engine.enf.steps if isinstance(step, RunNpu)),
-        traced=traced,
+        traced=len({visit.query for visit in run.visits}),
         speed=speed,
     )
 
@@ -160,8 +176,9 @@ def _usage(run: Run, host: Host) -> tuple[Usage, ...]:
     return tuple(Usage(name, number, busy / (number * run.total) if run.total else 0.0) for name, number, busy in rows)
 
 
-def _measured_steps(engine: Engine, inputs: Sequence[Array]) -> dict[int, int]:
+def _measured_steps(engine: Engine) -> dict[int, int]:
     """What each host step takes on this computer: the median of some runs, in ns by the index of the step."""
+    inputs = random_inputs(engine.model)
     engine.run(inputs)
     recorder = Recorder()
     activate(recorder)
@@ -177,8 +194,9 @@ def _measured_steps(engine: Engine, inputs: Sequence[Array]) -> dict[int, int]:
     return {index: round(median(found)) for index, found in times.items()}
 
 
-def _execute(config: BenchConfig, engine: Engine, inputs: Sequence[Array]) -> Speed:
+def _execute(config: BenchConfig, engine: Engine) -> Speed:
     """All queries for real, by as many threads as there are workers."""
+    inputs = random_inputs(engine.model)
     for _ in range(max(1, config.warm_up)):
         engine.run(inputs)
     tickets = itertools.count()
@@ -196,24 +214,6 @@ def _execute(config: BenchConfig, engine: Engine, inputs: Sequence[Array]) -> Sp
         finally:
             stopped.set()  # an error or Ctrl-C ends all of them
     return Speed(engine.executables[0].kernels, config.queries, time.perf_counter() - began)
-
-
-@contextmanager
-def _traced_to(path: Path | None) -> Iterator[None]:
-    """Record what happens inside and write the trace to ``path``, if one is wanted."""
-    if path is None:
-        yield
-        return
-    check_writable(path)
-    recorder = Recorder()
-    activate(recorder)
-    try:
-        yield
-    finally:
-        deactivate(recorder)
-    text = io.StringIO()
-    chrome.write(Recording.of(recorder), text)
-    save(path, text.getvalue())
 
 
 def random_inputs(model: Model) -> list[Array]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from furiosa.isa import env
 from furiosa.isa.errors import OptionError
 from furiosa.isa.target import Target, target
-from furiosa.npu_sim.devices import OpenDevice, open_devices
+from furiosa.npu_sim.devices import DeviceFile, OpenDevice, described_devices, open_devices
 from furiosa.npu_sim.machine import Machine
 from furiosa.runtime.modelled import ModelledProgram
 
@@ -28,7 +28,7 @@ class Npu:
     does not occupy the device: several workers may do so at once.
     """
 
-    def __init__(self, device: OpenDevice) -> None:
+    def __init__(self, device: OpenDevice | _Unopened) -> None:
         self._device = device
         self.target = target(device.target)
         self._lock = threading.Lock()
@@ -84,6 +84,28 @@ class Npu:
 def open_npus(spec: str | None) -> list[Npu]:
     """Open the devices of a specification; without ``spec`` those of the default. Raises DeviceError or OptionError."""
     return [Npu(device) for device in open_devices(spec)]
+
+
+class _Unopened:
+    """What ``Npu`` uses of an open device, of one that nobody opened: it counts nothing."""
+
+    def __init__(self, file: DeviceFile) -> None:
+        self.file = file
+        self.name, self.target = file.name, file.target
+
+    def charge(self, task_cycles: int, compute_cycles: int, io_cycles: int, executions: int = 1) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def unopened_npus(spec: str | None) -> list[Npu]:
+    """The devices of a specification for a simulation that needs none of them, in use or not.
+
+    Raises DeviceError or OptionError.
+    """
+    return [Npu(_Unopened(file)) for file in described_devices(spec)]
 
 
 def one_target(npus: Sequence[Npu]) -> Target:

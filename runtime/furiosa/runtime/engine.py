@@ -19,7 +19,7 @@ from furiosa.isa.errors import FuriosaError, OptionError
 from furiosa.runtime import logs
 from furiosa.runtime.compilation import ModelSource, load_or_compile
 from furiosa.runtime.cpu import CpuModel
-from furiosa.runtime.devices import Npu, one_target, open_npus
+from furiosa.runtime.devices import Npu, one_target, open_npus, unopened_npus
 from furiosa.runtime.executable import Executable
 from furiosa.runtime.failures import ClosedError, FuriosaRuntimeError, runtime_error, runtime_errors
 from furiosa.runtime.interface import Model
@@ -44,12 +44,15 @@ class User(Protocol):
 class Devices:
     """The devices of a runtime, open until closed or forgotten. They belong to the process that opened them."""
 
-    def __init__(self, spec: str | None, shared: bool = False) -> None:
-        """Open them; ``shared`` ones outlive a session. Raises FuriosaRuntimeError when they are absent or in use."""
+    def __init__(self, spec: str | None, shared: bool = False, opened: bool = True) -> None:
+        """Open them; ``shared`` ones outlive a session. Raises FuriosaRuntimeError when they are absent or in use.
+
+        Those that are not to be ``opened`` only have to be there: for simulations.
+        """
         trace_from_environment()
         with runtime_errors():
             logs.start()
-            self.npus = open_npus(spec)
+            self.npus = open_npus(spec) if opened else unopened_npus(spec)
         logs.devices_opened(self.npus)
         self.shared = shared
         self._process = os.getpid()

@@ -49,15 +49,21 @@ def stays(
     return found
 
 
-def works(stays: Sequence[Stay]) -> list[Work]:
-    """What a query asks for: host steps in a row keep their thread."""
-    merged: list[Work] = []
-    for work in (stay.work for stay in stays):
-        if merged and work.resource is merged[-1].resource is Resource.HOST:
-            merged[-1] = merged[-1]._replace(cycles=merged[-1].cycles + work.cycles)
+def grouped(stays: Sequence[Stay]) -> list[list[Stay]]:
+    """The steps of a query as it asks for them: host steps in a row keep their thread."""
+    groups: list[list[Stay]] = []
+    for stay in stays:
+        if groups and stay.work.resource is groups[-1][0].work.resource is Resource.HOST:
+            groups[-1].append(stay)
         else:
-            merged.append(work)
-    return merged
+            groups.append([stay])
+    return groups
+
+
+def works(stays: Sequence[Stay]) -> list[Work]:
+    """What a query asks for, one after the other."""
+    groups = grouped(stays)
+    return [group[0].work._replace(cycles=sum(stay.work.cycles for stay in group)) for group in groups]
 
 
 def _execution(program: ModelledProgram, target: Target, host: ReferenceHost) -> list[Stay]:

@@ -275,9 +275,13 @@ def open_engine(
     worker_num: int | None,
     batch_size: int | None,
     compiler_config: Mapping[str, object] | None,
+    opened: bool = True,
 ) -> Engine:
-    """An engine on devices of its own, which are given back when the model cannot be loaded."""
-    devices = Devices(device)
+    """An engine on devices of its own, which are given back when the model cannot be loaded.
+
+    ``opened``: see ``Devices``.
+    """
+    devices = Devices(device, opened=opened)
     try:
         return Engine(model, devices, worker_num, batch_size, compiler_config)
     except BaseException:

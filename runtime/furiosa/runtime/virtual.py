@@ -43,45 +43,66 @@ MOST_QUERIES = 10_000_000
 """That are simulated one by one in a run, which is about a minute."""
 
 
+class Visit(NamedTuple):
+    """The stay of a query for its work number ``work``, from ``start`` to ``end``.
+
+    A transfer has its I/O thread all the time, and the link for the last ``cycles`` of it.
+    """
+
+    query: int
+    work: int
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What happened after the warm-up: how often each latency occurred, the time, and how much of it was work.
 
-    ``busy`` are cycles of each resource; ``io_busy`` those of the I/O threads, starts of transfers included.
+    ``busy`` are cycles of each resource; ``io_busy`` those of the I/O threads, starts of transfers included. ``visits``
+    are those of the first queries, in order of asking.
     """
 
     latencies: Mapping[int, int]
     total: int
     busy: Mapping[Resource, int]
     io_busy: int
+    visits: tuple[Visit, ...] = ()
 
 
-def simulate(works: Sequence[Work], host: Host, queries: int, duration: int = 0, warm_up: int = 0) -> Run:
+def simulate(
+    works: Sequence[Work], host: Host, queries: int, duration: int = 0, warm_up: int = 0, visits_of: int = 0
+) -> Run:
     """Queries follow each other in a closed loop until both ``queries`` and ``duration`` (cycles) are reached.
 
     A transfer occupies one I/O thread and one direction of the link, which is full duplex; an execution occupies one
     NPU, a host step one thread. Whoever asks first is served first; ties are served in the order of asking. The first
-    ``warm_up`` queries do not count. Raises OptionError when MOST_QUERIES do not suffice.
+    ``warm_up`` queries do not count; the visits of the first ``visits_of`` that do are kept. Raises OptionError when
+    MOST_QUERIES do not suffice.
     """
     if duration > 0 and not any(work.cycles + work.start for work in works):
         raise OptionError("the model takes no time: no duration can be reached", hint="use a number of queries")
-    simulation = _Simulation(works, host)
+    simulation = _Simulation(works, host, visits_of)
     if warm_up:
         simulation.warm_up(warm_up)
     return simulation.run(queries, duration)
 
 
 class _Simulation:
-    """The state of a run. A query is (when it next asks, order of asking, when it began, which work comes next)."""
+    """The state of a run.
 
-    def __init__(self, works: Sequence[Work], host: Host) -> None:
+    A query is (when it next asks, order of asking, when it began, which work comes next, its number).
+    """
+
+    def __init__(self, works: Sequence[Work], host: Host, visits_of: int) -> None:
         self._works = works
         self._host = host
         self._lengths = [work.cycles + work.start for work in works]
         self._pools = {Resource.HOST: [0] * host.threads, Resource.EXECUTE: [0] * host.npus}
         self._io_threads = [0] * host.io_threads
         self._link = {Resource.SEND: 0, Resource.RECEIVE: 0}
-        self._queries: list[tuple[int, int, int, int]] = []
+        self._queries: list[tuple[int, int, int, int, int]] = []
+        self._visits_of = visits_of
         self._tie = 0
         self._now = 0
         self._issued = 0
@@ -94,6 +115,9 @@ class _Simulation:
         self._latencies: Counter[int] = Counter()
         self._busy = [0] * (len(self._works) + 1)
         self._issued = len(self._queries)
+        self._visits: list[Visit] = []
+        order = {number: place for place, number in enumerate(sorted(query[4] for query in self._queries))}
+        self._queries = [(at, tie, began, step, order[number]) for at, tie, began, step, number in self._queries]
 
     def warm_up(self, queries: int) -> None:
         """Complete so many queries that do not count."""
@@ -114,7 +138,7 @@ class _Simulation:
             self._latencies[self._complete()] += 1
             if self._issued < queries or self._now < until:
                 self._issue()
-                if self._issued % self._host.in_flight == 0:
+                if self._issued % self._host.in_flight == 0 and self._issued >= self._visits_of:
                     self._skip(past, queries, until)
         busy: Counter[Resource] = Counter()
         io_busy = 0
@@ -123,10 +147,12 @@ class _Simulation:
                 io_busy += cycles
                 cycles = cycles * work.cycles // (work.cycles + work.start)
             busy[work.resource] += cycles
-        return Run(dict(sorted(self._latencies.items())), self._now - self._began, busy, io_busy)
+        return Run(
+            dict(sorted(self._latencies.items())), self._now - self._began, busy, io_busy, tuple(self._visits)
+        )  # fmt: skip
 
     def _issue(self) -> None:
-        heapq.heappush(self._queries, (self._now, self._tie, self._now, 0))
+        heapq.heappush(self._queries, (self._now, self._tie, self._now, 0, self._issued))
         self._tie += 1
         self._issued += 1
 
@@ -138,8 +164,9 @@ class _Simulation:
         works, lengths, queries, busy = self._works, self._lengths, self._queries, self._busy
         pools, link, io_threads = self._pools, self._link, self._io_threads
         measured, tie, last, replace = self._began, self._tie, len(self._works), heapq.heapreplace
+        visits_of = self._visits_of
         while True:
-            now, _, began, step = queries[0]
+            now, _, began, step, number = queries[0]
             if step:
                 length = lengths[step - 1]
                 busy[step] += length if now - measured >= length else now - measured
@@ -148,13 +175,17 @@ class _Simulation:
             resource, cycles, start = works[step]
             pool = pools.get(resource)
             if pool is not None:
-                end = max(now, pool[0]) + cycles
+                first = max(now, pool[0])
+                end = first + cycles
                 replace(pool, end)
             else:
-                end = max(max(now, io_threads[0]) + start, link[resource]) + cycles
+                first = max(now, io_threads[0])
+                end = max(first + start, link[resource]) + cycles
                 replace(io_threads, end)
                 link[resource] = end
-            replace(queries, (end, tie, began, step + 1))
+            if number < visits_of:
+                self._visits.append(Visit(number, step, first - measured, end - measured))
+            replace(queries, (end, tie, began, step + 1, number))
             tie += 1
         heapq.heappop(queries)
         self._now, self._tie = now, tie
@@ -183,13 +214,15 @@ class _Simulation:
     def _standing(self) -> object:
         """All that the future depends on, relative to now; times in the past are all alike."""
         now = self._now
-        queries = tuple((at - now, now - began, step) for at, _, began, step in sorted(self._queries))
+        queries = tuple((at - now, now - began, step) for at, _, began, step, _ in sorted(self._queries))
         pools = [sorted(max(0, at - now) for at in pool) for pool in (*self._pools.values(), self._io_threads)]
         return queries, pools, [max(0, at - now) for at in self._link.values()]
 
     def _shift(self, cycles: int) -> None:
         self._now += cycles
-        self._queries = [(at + cycles, tie, began + cycles, step) for at, tie, began, step in self._queries]
+        self._queries = [
+            (at + cycles, tie, began + cycles, step, number) for at, tie, began, step, number in self._queries
+        ]  # fmt: skip
         for pool in (*self._pools.values(), self._io_threads):
             pool[:] = [at + cycles for at in pool]
         self._link = {resource: at + cycles for resource, at in self._link.items()}

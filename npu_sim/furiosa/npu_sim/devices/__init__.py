@@ -5,6 +5,7 @@ from furiosa.npu_sim.devices.device import (
     DEFAULT_SPECIFICATION,
     OpenDevice,
     default_specification,
+    described_devices,
     open_devices,
     read_counters,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "OpenDevice",
     "cards",
     "default_specification",
+    "described_devices",
     "occupants",
     "open_devices",
     "read_counters",

@@ -103,6 +103,15 @@ def open_devices(spec: str | None = None) -> list[OpenDevice]:
     return opened
 
 
+def described_devices(spec: str | None = None) -> list[DeviceFile]:
+    """The devices that ``open_devices`` would open if nobody used any, without a look at who does.
+
+    Raises OptionError when the text is not a specification or names a PE twice, DeviceError when a device is absent.
+    """
+    text = default_specification() if spec is None else spec
+    return _plan(specification.parse(text), host.cards(), {}, text)
+
+
 def read_counters(file: DeviceFile) -> counters.Counters:
     """The counters of a device file, whoever uses it; of two PEs, those of the first.
 

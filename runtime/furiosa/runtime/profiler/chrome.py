@@ -7,32 +7,30 @@ it does. Flows lead from who asked for an inference to the execution.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
-from functools import cached_property
-from typing import Any, TextIO
-
-import numpy as np
+from typing import TextIO
 
 from furiosa.isa.instructions import Engine
-from furiosa.runtime.activity import Curve
-from furiosa.runtime.modelled import ModelledProgram
+from furiosa.runtime.profiler.events import (
+    BEYOND_PIDS,
+    EXECUTION_THREAD,
+    Event,
+    Template,
+    as_json,
+    counters,
+    device_names,
+    metadata,
+    operators,
+    write_events,
+)
 from furiosa.runtime.profiler.recorder import HostSpan, Layout
 from furiosa.runtime.profiler.recording import Execution, Recording
-
-Event = dict[str, Any]
-
-# Process numbers of NPUs and of extra lanes lie above every number that Linux gives to a process or thread (2**22).
-_BEYOND_PIDS = 10_000_000
-_EXECUTION_THREAD = 0x10000
-_ENGINE_THREADS = {engine: _EXECUTION_THREAD + 1 + engine for engine in Engine}
-_MB = 1_000_000
 
 
 def write(recording: Recording, file: TextIO) -> None:
     """Write the trace: a JSON array, one event a line."""
-    _write(_Trace(recording).lines(), file)
+    write_events(_Trace(recording).lines(), file)
 
 
 def export(recording: Recording, file: TextIO) -> None:
@@ -40,16 +38,7 @@ def export(recording: Recording, file: TextIO) -> None:
 
     Transfers have threads of their own, because they overlap with operators.
     """
-    _write(_Export(recording).lines(), file)
-
-
-def _write(lines: Iterable[str], file: TextIO) -> None:
-    separator = "[\n"
-    for line in lines:
-        file.write(separator + line)
-        separator = ",\n"
-    file.write("\n]\n" if separator != "[\n" else "[]\n")
-    file.flush()
+    write_events(_Export(recording).lines(), file)
 
 
 class _Lanes:
@@ -67,7 +56,7 @@ class _Lanes:
             threads.setdefault(span.thread, []).append(span)
         for thread, spans in threads.items():
             for lane, lane_spans in enumerate(_lanes(spans)):
-                track = thread + lane * _BEYOND_PIDS
+                track = thread + lane * BEYOND_PIDS
                 self.names[track] = recording.threads[thread] + (f" ({lane + 1})" if lane else "")
                 self.tracks[track] = lane_spans
                 self.of_span.update((span.number, track) for span in lane_spans)
@@ -98,27 +87,24 @@ class _Trace:
         self._pid = os.getpid()
         layouts = {execution.layout.device: execution.layout for execution in recording.executions}
         self._devices = dict.fromkeys(sorted(layouts))
-        self._pids = {device: _BEYOND_PIDS + index for index, device in enumerate(self._devices)}
-        self._templates: dict[tuple[int, str], _Template] = {}
+        self._pids = {device: BEYOND_PIDS + index for index, device in enumerate(self._devices)}
+        self._templates: dict[tuple[int, str], Template] = {}
 
     def lines(self) -> Iterator[str]:
         """All events as JSON; on every track spans nest strictly, times are us from the start of the recording."""
         for event in (*self._names(), *self._host(), *self._requests()):
-            yield _json(event)
+            yield as_json(event)
         for execution in self._recording.executions:
             yield from self._execution(execution)
         for execution in self._recording.executions:
-            yield from map(_json, self._flow(execution))
+            yield from map(as_json, self._flow(execution))
 
     def _names(self) -> Iterator[Event]:
-        yield _name("process_name", self._pid, 0, "host (measured wall time)")
+        yield metadata("process_name", self._pid, 0, "host (measured wall time)")
         for track, name in self._lanes.names.items():
-            yield _name("thread_name", self._pid, track, f"{name} (measured)")
+            yield metadata("thread_name", self._pid, track, f"{name} (measured)")
         for device, pid in self._pids.items():
-            yield _name("process_name", pid, 0, f"{device} (modelled device time)")
-            yield _name("thread_name", pid, _EXECUTION_THREAD, "Executions (modelled)")
-            for engine, tid in _ENGINE_THREADS.items():
-                yield _name("thread_name", pid, tid, f"{engine.name.capitalize()} (modelled)")
+            yield from device_names(pid, device)
 
     def _host(self) -> Iterator[Event]:
         for track, spans in self._lanes.tracks.items():
@@ -148,14 +134,14 @@ class _Trace:
         layout, index = execution.layout, execution.index
         pid = self._pids[layout.device]
         head = {"name": f"Task({layout.pe_index},{index})", "cat": "NPU", "id": index, "pid": pid,
-                "tid": _EXECUTION_THREAD}  # fmt: skip
+                "tid": EXECUTION_THREAD}  # fmt: skip
         args = {"pe_index": str(layout.pe_index), "execution_index": str(index)}
-        yield _json(head | {"ph": "B", "ts": self._us(execution.start), "args": args})
-        yield _json(head | {"ph": "E", "ts": self._us(execution.end)})
+        yield as_json(head | {"ph": "B", "ts": self._us(execution.start), "args": args})
+        yield as_json(head | {"ph": "E", "ts": self._us(execution.end)})
         key = id(execution.program), layout.device
         if key not in self._templates:
-            self._templates[key] = _Template(execution.program, _operators(execution.program, layout, pid))
-            self._templates[key].add(_counters(execution.program, pid))
+            self._templates[key] = Template(execution.program, operators(execution.program, layout.pe_index, pid))
+            self._templates[key].add(counters(execution.program, pid))
         if text := self._templates[key].at(execution.start - self._recording.began, index):
             yield text
 
@@ -173,7 +159,7 @@ class _Trace:
         else:
             yield flow | {"ph": "s", "ts": self._us(execution.asked), "pid": self._pid, "tid": here}
         pid = self._pids[execution.layout.device]
-        yield flow | {"ph": "f", "bp": "e", "ts": self._us(execution.start), "pid": pid, "tid": _EXECUTION_THREAD}
+        yield flow | {"ph": "f", "bp": "e", "ts": self._us(execution.start), "pid": pid, "tid": EXECUTION_THREAD}
 
     def _us(self, nanoseconds: int) -> float:
         return (nanoseconds - self._recording.began) / 1000
@@ -192,20 +178,20 @@ class _Export:
         """All events as JSON; times are us from the first start."""
         lanes = _Lanes(self._recording)
         for track, spans in lanes.tracks.items():
-            yield from (_json(self._host(span, track)) for span in spans)
+            yield from (as_json(self._host(span, track)) for span in spans)
         layouts = {each.layout.pe_index: each.layout for each in self._recording.executions}
         for pe, layout in sorted(layouts.items()):
             for engine, tid in _npu_threads(layout).items():
                 suffix = "" if engine is Engine.COMPUTE else f" {engine.name.capitalize()}"
-                yield _json(_name("thread_name", self._pid, tid, f"NPU {pe}{suffix}"))
-        templates: dict[tuple[int, int], _Template] = {}
+                yield as_json(metadata("thread_name", self._pid, tid, f"NPU {pe}{suffix}"))
+        templates: dict[tuple[int, int], Template] = {}
         for execution in self._recording.executions:
-            yield _json(self._execution(execution))
+            yield as_json(self._execution(execution))
             key = id(execution.program), execution.layout.pe_index
             if key not in templates:
                 threads = _npu_threads(execution.layout)
-                templates[key] = _Template(
-                    execution.program, _operators(execution.program, execution.layout, self._pid, threads)
+                templates[key] = Template(
+                    execution.program, operators(execution.program, execution.layout.pe_index, self._pid, threads)
                 )
             if text := templates[key].at(execution.start - self._began, execution.index):
                 yield text
@@ -225,74 +211,4 @@ class _Export:
 
 
 def _npu_threads(layout: Layout) -> dict[Engine, int]:
-    return {engine: layout.pe_index + _BEYOND_PIDS * (1 + engine) for engine in Engine}
-
-
-_INDEX = "\x7f"  # stands for the number of an execution in a template
-_INDEX_TEXT = json.dumps(_INDEX)[1:-1]
-
-
-class _Template:
-    """The events of one execution of a program, made once as text: only their times and its number are filled in.
-
-    A trace holds an event for every instruction of every execution.
-    """
-
-    def __init__(self, program: ModelledProgram, events: Iterable[tuple[int, Event]]) -> None:
-        self._program = program
-        self._texts: list[str] = []
-        self._cycles: list[int] = []
-        self.add(events)
-
-    def add(self, events: Iterable[tuple[int, Event]]) -> None:
-        """More events, each with its time in cycles from the start of the program."""
-        for cycle, event in events:
-            self._cycles.append(cycle)
-            self._texts.append('{"ts":%.3f,' + _json(event)[1:].replace("%", "%%"))
-
-    @cached_property
-    def _text(self) -> str:
-        return ",\n".join(self._texts)
-
-    @cached_property
-    def _offsets(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return np.array([self._program.nanoseconds(cycle) for cycle in self._cycles], np.int64)
-
-    def at(self, start: int, index: int) -> str:
-        """The events of the execution ``index`` that starts at ``start``, in ns on the clock of the trace."""
-        times = ((self._offsets + start) / 1000).tolist()
-        return (self._text % tuple(times)).replace(_INDEX_TEXT, str(index))
-
-
-def _operators(
-    program: ModelledProgram, layout: Layout, pid: int, threads: dict[Engine, int] = _ENGINE_THREADS
-) -> Iterator[tuple[int, Event]]:
-    """A complete event for each operator of each instruction."""
-    for number, part in program.operators:
-        yield part.start, {
-            "name": part.label, "cat": "NPU", "ph": "X",
-            "dur": (program.nanoseconds(part.end) - program.nanoseconds(part.start)) / 1000,
-            "pid": pid, "tid": threads[program.instructions[number].engine],
-            "args": {"instruction_index": str(number), "pe_index": str(layout.pe_index), "execution_index": _INDEX,
-                     "node": program.nodes[number].replace(_INDEX, "")},
-        }  # fmt: skip
-
-
-def _counters(program: ModelledProgram, pid: int) -> Iterator[tuple[int, Event]]:
-    """The counters of a device, at each change."""
-    curves: list[tuple[str, str, float, Curve]] = [
-        ("SRAM in use (modelled)", "bytes", 1, program.sram_bytes),
-        ("DRAM bandwidth (modelled)", "MB/s", 1 / _MB, program.dram_bandwidth),
-        ("MAC utilisation (modelled)", "%", 100, program.mac_utilisation),
-    ]
-    for name, unit, factor, curve in curves:
-        for cycle, value in curve:
-            yield cycle, {"name": name, "ph": "C", "pid": pid, "tid": 0, "args": {unit: round(value * factor, 2)}}
-
-
-def _name(kind: str, pid: int, tid: int, name: str) -> Event:
-    return {"name": kind, "ph": "M", "pid": pid, "tid": tid, "args": {"name": name}}
-
-
-def _json(event: Event) -> str:
-    return json.dumps(event, separators=(",", ":"))
+    return {engine: layout.pe_index + BEYOND_PIDS * (1 + engine) for engine in Engine}
