@@ -69,6 +69,30 @@ def test_reports(folder: Path) -> None:
     assert "Leaving operators out" in (folder / "losses.html").read_text()
 
 
+def test_weights_in_a_file_of_their_own(folder: Path) -> None:
+    model = onnx.load(folder / "m.onnx")
+    onnx.save(model, folder / "e.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    options = ("--data", "data.npz", "-q")
+    for name in ("m", "e"):
+        assert quantize(folder, f"{name}.onnx", "-o", f"{name}-int8.onnx", *options).returncode == 0
+    assert (folder / "m-int8.onnx").read_bytes() == (folder / "e-int8.onnx").read_bytes()
+    (folder / "w.bin").unlink()
+    done = quantize(folder, "e.onnx", "-o", "q.onnx", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot read the external data of initializer `w`" in done.stderr and "at e.onnx" in done.stderr
+
+
+def test_open_sizes_of_images_are_to_be_fixed(folder: Path) -> None:
+    model = onnx.load(folder / "m.onnx")
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"size{axis}"
+    onnx.save(model, folder / "open.onnx")
+    done = quantize(folder, "open.onnx", "-o", "q.onnx", "--data", "data.npz")
+    assert done.returncode == 2
+    assert 'the static shape of input "x" must be given' in done.stderr
+    assert "hint: fix the shape, e.g. with `python -m onnxruntime.tools.make_dynamic_shape_fixed`" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

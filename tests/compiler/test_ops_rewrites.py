@@ -104,6 +104,12 @@ def _(b: Builder) -> tuple[str, ...]:
     return (b.q(b.op("Gemm", b.op("Flatten", b.qinput(1, 4, 8, 8)), b.weight(b.normal(256, 5)))),)
 
 
+@case("a flattened tensor that is a result as well")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.q(b.op("Flatten", b.q(b.op("Relu", b.qinput(1, 4, 8, 8)))))
+    return x, b.q(b.op("Gemm", x, b.weight(b.normal(256, 5))))
+
+
 @case("conv quantized twice")
 def _(b: Builder) -> tuple[str, ...]:
     x = conv(b, b.qinput(1, 4, 8, 8), (8, 4, 3, 3))

@@ -169,5 +169,9 @@ def test_wrong_operands_are_named() -> None:
             node.input[index] = f"{name}:other" if name in ("a", "b", "c", "x") else name
     for value in (*other.graph.input, *other.graph.output):
         value.name = f"{value.name}:other"
-    with pytest.raises(ModelError, match="no quantized tensor in common"):
-        analyze(other, quantized, [])
+    for second in (quantized, model):
+        with pytest.raises(ModelError, match="the second model is not the first one in int8"):
+            analyze(other, second, [])
+    with pytest.raises(ModelError, match="not an ONNX model") as caught:
+        analyze(model, quantized[:-9], [])
+    assert caught.value.where == "the quantized model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,12 @@ def wrong(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "image.png").write_bytes(b"\x89PNG nothing")
     np.save(folder / "pickled.npy", np.array([{}], object), allow_pickle=True)
     np.save(folder / "none.npy", np.zeros((0, 3, 4, 6), np.float32))
+    np.save(folder / "nan.npy", np.full((2, 3, 4, 6), np.nan, np.float32))
+    np.save(folder / "huge.npy", np.full((2, 3, 4, 6), 1e300))
+    np.save(folder / "wide.npy", np.zeros((2, 3, 4, 7), np.float32))
+    np.savez(folder / "no.npz")
+    with zipfile.ZipFile(folder / "other.npz", "w") as archive:
+        archive.writestr("readme.txt", "no array")
     return {
         "absent": (folder / "absent.npz", "no calibration data at"),
         "empty folder": (folder / "empty", "neither images nor"),
@@ -99,6 +106,11 @@ def wrong(folder: Path) -> dict[str, tuple[Path, str]]:
         "damaged npy": (folder / "damaged.npy", "cannot read"),
         "pickled": (folder / "pickled.npy", "cannot read"),
         "no samples": (folder / "none.npy", "no samples in"),
+        "no arrays": (folder / "no.npz", "no arrays in"),
+        "other members": (folder / "other.npz", "no arrays in"),
+        "NaN": (folder / "nan.npy", "input `x` has NaN in it"),
+        "beyond float32": (folder / "huge.npy", "input `x` has Inf in it"),
+        "another shape": (folder / "wide.npy", r"input `x` has the shape"),
         "damaged image": (folder / "image.png", "cannot read the image"),
     }
 
@@ -108,4 +120,4 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     for path, message in wrong(tmp_path).values():
         with pytest.raises(OptionError, match=message) as caught:
             read(path)
-        assert path.name in str(caught.value)
+        assert path.name in f"{caught.value} {caught.value.where}"

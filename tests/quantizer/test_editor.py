@@ -152,6 +152,8 @@ EDITS: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "unknown input": ("convert_input_type", ("z", U8), "`z` is no input of the model"),
     "an initializer": ("convert_input_type", ("w", U8), "`w` is no input of the model"),
     "an inner tensor": ("convert_input_type", ("r", U8), "`r` is no input of the model"),
+    "no name": ("convert_input_type", (None, U8), "`None` is no input of the model"),
+    "a list of names": ("convert_output_type", (["y"], U8), "`['y']` is no output of the model"),
     "unknown output": ("convert_output_type", ("x", I8), "`x` is no output of the model"),
     "no type": ("convert_input_type", ("x", 7), "`7` is no tensor type"),
     "a type of NumPy": ("convert_output_type", ("y", np.uint8), "is no tensor type"),
@@ -186,6 +188,14 @@ def test_a_conversion_whose_tensor_is_gone_is_named() -> None:
         quantize(made, RANGES)
 
 
+@pytest.mark.parametrize("note", ["", "{}", "[]", "null", '{"type": "INT4"}', '{"type": "INT8", "range": [1]}'])
+def test_a_damaged_note_is_named(note: str) -> None:
+    made = net()
+    made.metadata_props.add(key="furiosa.quantizer.output_type.y", value=note)
+    with pytest.raises(ValueError, match=r"`furiosa.quantizer.output_type.y` of the model is no note of|of output `y`"):
+        quantize(made, RANGES)
+
+
 def test_deprecated_keywords() -> None:
     with pytest.warns(DeprecationWarning, match=r"ModelEditor.convert_input_type"):
         without = quantize(net(), RANGES, with_quantize=False)
@@ -196,6 +206,8 @@ def test_deprecated_keywords() -> None:
     deprecated = pytest.warns(DeprecationWarning, match="deprecated")
     with deprecated, pytest.raises(ValueError, match="the model has no output 2"):
         quantize(net(), RANGES, normalized_pixel_outputs=[2])
+    with deprecated, pytest.raises(ValueError, match="a list of indices, not `int`"):
+        quantize(net(), RANGES, normalized_pixel_outputs=2)
 
 
 def test_a_deprecated_keyword_leaves_what_an_editor_did() -> None:

@@ -55,6 +55,15 @@ def test_no_code_lies_above_a_clip(high: float) -> None:
     assert F32(255) * encode(0, high, snug=True).scale <= F32(high)
 
 
+@pytest.mark.parametrize("most", [(-1e-8, 2e-8), (0, 1e-9), (-1e-9, 0)])
+def test_means_that_are_nearly_nothing(most: tuple[float, float]) -> None:
+    """ONNX Runtime takes a mean whose scale is up to 256 times finer than one step of the sum."""
+    made = model("(float[1,3,8,8] x) => (float[1,3,1,1] y) { y = GlobalAveragePool(x) }")
+    done = quantize_model(made, {"x": (-1, 1), "y": most})
+    assert encoding(done, "y")[0] == pytest.approx(encoding(done, "x")[0] / 64 / 255, rel=0.01)
+    assert run(done, feeds(made, 1))[0].shape == (1, 3, 1, 1)
+
+
 def step(value: float) -> float:
     """The scale as a float32 holds it."""
     return float(F32(value))

@@ -45,7 +45,7 @@ def check_config(config: Mapping[str, object]) -> None:
     for name, value in config.items():
         if name not in known:
             options = ", ".join(sorted(INTERFACE | _SEARCH | _ALWAYS | _TUNING))
-            hint = did_you_mean(str(name), known) or f"the options are {options}"
+            hint = did_you_mean(name, known) or f"the options are {options}"
             raise OptionError(f"unknown compiler option `{name}`", hint=hint)
         if type(value) is not known[name] and (known[name], type(value)) != (float, int):
             raise OptionError(f"compiler option `{name}` must be {known[name].__name__}, not {type(value).__name__}")

@@ -153,7 +153,8 @@ def product_of_flattened(op: Op) -> Op | None:
     outputs = w.type.shape[0]
     ordered = w.value.reshape(outputs, c, h, wide).transpose(0, 2, 3, 1).reshape(w.type.shape)
     weights = const(w.name, np.ascontiguousarray(ordered), node=w.node)
-    return replace(op, inputs=(replace(flat, inputs=(image,)), weights, *op.inputs[2:]))
+    seen = replace(flat, inputs=(image,), name=f"{op.name}:flat")  # others may read the transposed one, by its name
+    return replace(op, inputs=(seen, weights, *op.inputs[2:]))
 
 
 def placed(op: Op) -> str | None:

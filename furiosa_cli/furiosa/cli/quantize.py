@@ -23,6 +23,7 @@ _METHODS = tuple(f"{kind}-{form}" for kind in ("min-max", "entropy", "percentile
                  for form in ("asym", "sym"))  # fmt: skip
 _WORST = 10
 _EXPLORED = 8
+_FIX_SHAPE = "fix the shape, e.g. with `python -m onnxruntime.tools.make_dynamic_shape_fixed`"
 _COLUMNS = tuple(
     Column(title, key)
     for title, key in (
@@ -169,20 +170,17 @@ class _Work:
 
 
 def _read(path: Path, optimize: bool) -> Any:
-    """The float model. Raises ModelError for what cannot be read or is no model."""
+    """The float model. Raises ModelError for what cannot be read, is no model, or leaves sizes of its inputs open."""
     from furiosa.isa.errors import ModelError
     from furiosa.optimizer import optimize_model
-    from furiosa.quantizer.floatmodel import load_float_model
+    from furiosa.optimizer.failures import DynamicShapeError
+    from furiosa.quantizer.floatmodel import read_float_model
 
+    model = read_float_model(path)
     try:
-        model = load_float_model(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"cannot read the model `{path}`: {error.strerror}",
-                         hint="check the path and its permissions") from None  # fmt: skip
-    except ModelError as error:
-        where = (error.where or "the model").replace("the model", str(path), 1)
-        raise ModelError(error.message, where=where, hint=error.hint) from None
-    return optimize_model(model) if optimize else model
+        return optimize_model(model) if optimize else model
+    except DynamicShapeError as error:
+        raise ModelError(error.message, where=error.where, hint=_FIX_SHAPE) from None
 
 
 def _shown(samples: Iterable[T], what: str, quiet: bool) -> Iterator[T]:

@@ -87,10 +87,13 @@ class InternalError(FuriosaError):
     exit_status = ExitStatus.INTERNAL
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """The hint for a misspelt name: the nearest of the known ones, whatever their case; None when none is near."""
+def did_you_mean(name: object, known: Iterable[str]) -> str | None:
+    """The hint for a misspelt name: the nearest of the known ones, whatever their case; None when none is near.
+
+    ``name`` is whatever a caller gave as one.
+    """
     from difflib import get_close_matches
 
     lower = {each.lower(): each for each in known}
-    near = get_close_matches(name.lower(), lower, 1)
+    near = get_close_matches(str(name).lower(), lower, 1)
     return f"did you mean `{lower[near[0]]}`?" if near else None

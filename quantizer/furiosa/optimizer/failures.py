@@ -23,9 +23,3 @@ class DynamicShapeError(ModelError, RuntimeError):
 
 class ConversionError(UnsupportedError, NotImplementedError):
     """The model is valid, but an operator of it has no counterpart in the opset that was asked for."""
-
-
-def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from onnx import NodeProto, TensorProto, TypeProto, ValueInfoProto, defs, helper, shape_inference
 
-from furiosa.optimizer.failures import InvalidModelError, first_line
+from furiosa.compiler.frontend.modelfile import first_line
+from furiosa.optimizer.failures import InvalidModelError
 from furiosa.optimizer.graph import Graph, is_light, static_shape
 from furiosa.optimizer.scopes import subgraphs
 from furiosa.optimizer.session import session

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from onnx import ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, checker, defs, helper, inliner
 
+from furiosa.compiler.frontend.modelfile import first_line
 from furiosa.isa.errors import InternalError
-from furiosa.optimizer.failures import ArgumentTypeError, ConversionError, InvalidModelError, first_line
+from furiosa.optimizer.failures import ArgumentTypeError, ConversionError, InvalidModelError
 from furiosa.optimizer.fold import constant_value
 from furiosa.optimizer.graph import Graph, add_constant, static_shape
 from furiosa.optimizer.inputs import Shapes, static_inputs, symbol_values

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from onnx import ModelProto, helper, shape_inference, version_converter
 
+from furiosa.compiler.frontend.modelfile import first_line
 from furiosa.optimizer.downgrade import downgrade
-from furiosa.optimizer.failures import ConversionError, InvalidModelError, first_line
+from furiosa.optimizer.failures import ConversionError, InvalidModelError
 from furiosa.optimizer.fold import settle
 from furiosa.optimizer.graph import Graph
 from furiosa.optimizer.scopes import all_nodes

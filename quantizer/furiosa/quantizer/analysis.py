@@ -12,8 +12,8 @@ from onnx import ModelProto, helper, numpy_helper
 
 from furiosa.compiler.frontend.session import plain_session
 from furiosa.isa.errors import ModelError, OptionError, UnsupportedError
-from furiosa.quantizer.floatmodel import load_float_model
-from furiosa.quantizer.names import get_pure_input_names, name_nodes
+from furiosa.quantizer.floatmodel import load_float_model, load_model
+from furiosa.quantizer.names import get_output_names, get_pure_input_names, name_nodes
 from furiosa.quantizer.samples import Array, Feed, Input, checked
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ def analyze(model: ModelProto | bytes, quantized: ModelProto | bytes, dataset: I
     """
     original = load_float_model(model)
     name_nodes(original.graph)
-    made = ModelProto.FromString(quantized) if isinstance(quantized, bytes) else quantized
+    made = load_model(quantized, "the quantized model")[0]
     inputs = [Input.of(v) for v in original.graph.input if v.name in get_pure_input_names(original)]
     tensors = _tensors(original, made)
-    if not tensors:
-        raise ModelError("the two models have no quantized tensor in common",
+    if not tensors or get_output_names(original) != get_output_names(made):
+        raise ModelError("the second model is not the first one in int8",
                          hint="compare a float model with what `quantize` made of it")  # fmt: skip
     runs = _Runs(original, made, tensors)
     samples = 0

@@ -66,13 +66,19 @@ def _files(path: Path) -> list[Path]:
 
 def _all(files: Sequence[Path], inputs: Sequence[Input], preprocessing: Preprocessing) -> Iterator[list[Array]]:
     for file in files:
-        kind = file.suffix.lower()
-        if kind in IMAGES:
-            yield [_image(file, _only(inputs, file), preprocessing)]
-        elif kind in ARRAYS:
-            yield from _arrays(file, inputs)
-        else:
-            raise OptionError(f"`{file}` is neither an image nor an .npy or .npz file", hint="convert it to .npz")
+        for index, sample in enumerate(_within(file, inputs, preprocessing)):
+            yield [x.checked(array, f"sample {index} of `{file}`") for x, array in zip(inputs, sample)]
+
+
+def _within(file: Path, inputs: Sequence[Input], preprocessing: Preprocessing) -> Iterator[list[Array]]:
+    """The samples of one file."""
+    kind = file.suffix.lower()
+    if kind in IMAGES:
+        yield [_image(file, _only(inputs, file), preprocessing)]
+    elif kind in ARRAYS:
+        yield from _arrays(file, inputs)
+    else:
+        raise OptionError(f"`{file}` is neither an image nor an .npy or .npz file", hint="convert it to .npz")
 
 
 def _only(inputs: Sequence[Input], file: Path) -> Input:
@@ -86,6 +92,8 @@ def _only(inputs: Sequence[Input], file: Path) -> Input:
 def _arrays(file: Path, inputs: Sequence[Input]) -> Iterator[list[Array]]:
     loaded = _load(file)
     arrays = loaded if isinstance(loaded, dict) else {_only(inputs, file).name: loaded}
+    if not arrays:
+        raise OptionError(f"there are no arrays in `{file}`", hint="write it with `numpy.savez`")
     chosen = [_chosen(arrays, x, inputs, file) for x in inputs]
     counts = {_count(array, x) for array, x in zip(chosen, inputs)}
     if len(counts) != 1:
@@ -102,7 +110,8 @@ def _load(file: Path) -> Array | dict[str, Array]:
             loaded = np.load(opened, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return loaded
-            return {name: loaded[name] for name in loaded.files}
+            members = {name: loaded[name] for name in loaded.files}
+            return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}
     except Exception as error:  # NumPy raises many kinds for damaged files
         raise OptionError(f"cannot read `{file}`: {error}", hint="write it with `numpy.savez`") from None
 
@@ -114,7 +123,8 @@ def _chosen(arrays: dict[str, Array], x: Input, inputs: Sequence[Input], file: P
                           hint=f"write it with `numpy.savez(file, **{{{x.name!r}: x}})`")  # fmt: skip
     array = arrays.get(x.name, next(iter(arrays.values())))
     whole = x.dtype.kind == "f" and array.dtype.kind in "iuf"
-    return array.astype(x.dtype) if whole else array
+    with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+        return array.astype(x.dtype) if whole else array
 
 
 def _batch(x: Input) -> int:

@@ -87,7 +87,7 @@ class ModelEditor:
         onnx.helper.set_model_props(self._model, dict([*kept, (key, json.dumps(note))]))
 
 
-def _checked_range(name: str, given: Sequence[float]) -> list[float]:
+def _checked_range(name: str, given: Sequence[float]) -> tuple[float, float]:
     try:
         low, high = (float(value) for value in given)
     except (TypeError, ValueError):
@@ -95,7 +95,7 @@ def _checked_range(name: str, given: Sequence[float]) -> list[float]:
     if not (isfinite(low) and isfinite(high) and low <= high):
         raise EditorError(f"the range of output `{name}` is {given!r}, not two finite numbers in order",
                           hint="a range is (min, max)")  # fmt: skip
-    return [low, high]
+    return low, high
 
 
 @dataclass
@@ -130,9 +130,13 @@ def take_border(model: ModelProto) -> Border:
             kept[item.key] = item.value
             continue
         kind, _, name = item.key[len(_PREFIX) :].partition("_type.")
-        note = json.loads(item.value)
-        (border.inputs if kind == "input" else border.outputs)[name] = TensorType[note["type"]]
-        if "range" in note:
-            border.ranges[name] = tuple(note["range"])
+        try:
+            note = json.loads(item.value)
+            (border.inputs if kind == "input" else border.outputs)[name] = TensorType[note["type"]]
+            if "range" in note:
+                border.ranges[name] = _checked_range(name, note["range"])
+        except (KeyError, TypeError, json.JSONDecodeError):
+            raise EditorError(f"the property `{item.key}` of the model is no note of a ModelEditor",
+                              hint="remove it from `metadata_props`, and edit the model again") from None  # fmt: skip
     onnx.helper.set_model_props(model, kept)
     return border

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, prod
 
 import numpy as np
 from onnx import NodeProto
@@ -108,8 +108,23 @@ class Encodings:
         root = self.root(name)
         if root not in self._made:
             snug = root in self._snug or self._bounds(root) is not None or self._given(root) is not None
-            self._made[root] = encode(*self.range(root), snug)
+            self._made[root] = encode(*self._wide_enough(root), snug)
         return self._made[root]
+
+    def _wide_enough(self, root: str) -> Range:
+        """The range; that of a mean is at least one step of its sum wide.
+
+        All results within such a step are one code anyway, and ONNX Runtime refuses a ratio of scales beyond 256.
+        """
+        low, high = self.range(root)
+        node = self._graph.producers.get(root)
+        if node is None or node.op_type != "GlobalAveragePool" or self._kind(node) is None:
+            return low, high
+        count = prod((self._graph.shape(node.input[0]) or ())[2:])
+        width = max(high, 0.0) - min(low, 0.0)
+        step = float(self[node.input[0]].scale) / count if count > 0 else 0.0
+        factor = step / width if 0 < width < step else 1.0
+        return low * factor, high * factor
 
     def range(self, name: str) -> Range:
         """The range that a tensor is encoded with: that of the tensor whose scale it has, within what a Relu or Clip

@@ -59,8 +59,14 @@ class FloatGraph:
         return found
 
     def array(self, name: str) -> Array | None:
-        """The value of a constant; None for a computed tensor."""
-        return numpy_helper.to_array(self.constants[name]) if name in self.constants else None
+        """The value of a constant; None for a computed tensor. Raises ModelError for one that is damaged."""
+        if name not in self.constants:
+            return None
+        try:
+            return numpy_helper.to_array(self.constants[name])
+        except ValueError as error:
+            raise ModelError(f"initializer `{name}` is damaged: {first_line(error)}",
+                             hint="export the model again") from None  # fmt: skip
 
     def only_reader(self, name: str) -> NodeProto | None:
         """The node that alone reads a tensor, once; None when others do, or when it is a result of the model."""

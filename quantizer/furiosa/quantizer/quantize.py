@@ -104,6 +104,9 @@ def _deprecated_border(
     if normalized_pixel_outputs is not None:
         _deprecated("normalized_pixel_outputs", "convert_output_type")
         names = get_output_names(model)
+        if not isinstance(normalized_pixel_outputs, Sequence):
+            raise EditorError(f"outputs are a list of indices, not `{type(normalized_pixel_outputs).__name__}`",
+                              where="normalized_pixel_outputs", hint="write `[0]` for the first output")  # fmt: skip
         for index in normalized_pixel_outputs:
             if index not in range(len(names)):
                 raise EditorError(f"the model has no output {index}, only {len(names)} outputs",

@@ -55,7 +55,7 @@ def output_indices(model: Model, outputs: Sequence[str]) -> list[int]:
 
 
 def _known(what: str, name: str, names: Sequence[str | None]) -> str:
-    near = did_you_mean(str(name), [each for each in names if each])
+    near = did_you_mean(name, [each for each in names if each])
     return near or f"its {what} are {_list(names)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from furiosa.isa.errors import ModelError, UnsupportedError
 _EXPORT = "export the model again; a valid file passes `onnx.checker.check_model`"
 DOMAINS = ("", "ai.onnx.ml", "com.microsoft")
 """Operator sets that ONNX Runtime has."""
+_SOURCE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(?:cc|h):\d+ (?:[\w:~ ]+\(.*?\)(?: const)? )?")
+"""What ONNX Runtime writes in front of a reason: its own status, a file of its sources, the function there."""
 
 
 def read(data: bytes, where: str, folder: Path | None) -> onnx.ModelProto:
@@ -120,6 +123,6 @@ def _known(node: NodeProto, opsets: dict[str, int], where: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line: its first paragraph."""
-    paragraph = str(error).strip().split("\n\n")[0].split("==>")[0]
-    return " ".join(paragraph.split()).rstrip(".") or type(error).__name__
+    """What an error of another library says, in one line: the first of its reasons, without places in its source."""
+    paragraph = re.split("\n\n|==>|\n(?=\\(op_type:)", str(error).strip())[0]
+    return " ".join(_SOURCE.sub("", paragraph).split()).rstrip(".") or type(error).__name__

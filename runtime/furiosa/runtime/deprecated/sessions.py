@@ -320,5 +320,5 @@ def _valid(arrays: Callable[[], list[NDArray[Any]]]) -> list[NDArray[Any]]:
 def _check_names(names: Iterable[str], known: Collection[str | None]) -> None:
     for name in names:
         if name not in known:
-            near = did_you_mean(str(name), [each for each in known if each])
+            near = did_you_mean(name, [each for each in known if each])
             raise TensorNameNotFound(f"{TensorNameNotFound.text}: `{name}`" + (f", {near}" if near else ""))
