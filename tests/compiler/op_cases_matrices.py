@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.compiler.op_cases import Shape, add, case, of, quantized_constant
+from tests.compiler.op_cases import Case, Shape, add, case, of, quantized_constant
 from tests.compiler.op_cases_more import reduced
 from tests.compiler.quantized import Builder
 
 _shape: Shape
+_left: Shape
+_right: Shape
 
 for _left, _right in (
     ((5, 6), (6, 9)), ((1, 6), (6, 1)), ((2, 5, 6), (2, 6, 7)), ((2, 3, 5, 6), (2, 3, 6, 7)),
@@ -71,3 +73,31 @@ def _(b: Builder) -> str:
 
 for _axis in (0, 1, 2, 3, 4, -1):
     add(f"softmax of 5 axes along {_axis}", of("Softmax", (2, 3, 4, 2, 3), axis=_axis), 11, 13)
+
+
+for _left, _right in (
+    ((2, 3, 4, 2, 3), (1, 3, 1, 1, 3)), ((2, 3, 4, 2, 3), (4, 2, 3)), ((2, 3, 4, 2, 3), (2, 1, 1, 1, 1)),
+    ((1, 2, 1, 3, 4, 5), (1, 1, 6, 3, 1, 1)), ((2, 3, 1, 2, 3), (1, 1, 4, 2, 3)), ((1, 1, 3, 4, 4), (2, 1, 1, 1, 1)),
+):  # fmt: skip
+    for _kind in ("Add", "Mul"):
+        add(f"{_kind.lower()} of {len(_left)} axes, {_left} and {_right}", of(_kind, _left, _right))
+for _kind, _keep in (("ReduceMean", 0), ("ReduceSum", 1), ("ReduceL2", 0)):
+    for _shape, _axes in (
+        ((2, 5, 4, 3), [0, 2]), ((2, 5, 4, 3), [1, 3]), ((2, 3, 4, 2, 3), [0, 3]), ((3, 1, 4), [0, 2]),
+    ):  # fmt: skip
+        add(f"{_kind.lower()} {_shape} over {_axes}, keepdims={_keep}", reduced(_kind, _shape, _axes, _keep))
+
+
+def gemm(transposed: int, beta: float, bias: tuple[int, ...], quantized: bool = False) -> Case:
+    def build(b: Builder) -> str:
+        x = b.qinput(4, 3) if transposed else b.qinput(3, 4)
+        w = b.weight(b.normal(4, 6))
+        c = b.bias(b.normal(*bias), x, w) if quantized else b.const(b.normal(*bias))
+        return b.q(b.op("Gemm", x, w, c, transA=transposed, beta=beta))
+
+    return build
+
+
+for _transposed, _beta in ((1, 1.0), (0, 0.5), (1, -1.7), (0, 0.0)):
+    add(f"gemm, transA={_transposed}, beta={_beta}", gemm(_transposed, _beta, (6,)))
+    add(f"gemm, int32 bias, transA={_transposed}, beta={_beta}", gemm(_transposed, _beta, (6,), True))

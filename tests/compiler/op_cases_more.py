@@ -217,7 +217,7 @@ def linear(shape: Shape, scales: list[float], sizes: list[int] | None = None, **
 
 for _mode, _factors in (
     ("half_pixel", (2, 2)), ("pytorch_half_pixel", (2, 2)), ("asymmetric", (2, 4)), ("half_pixel", (3, 4)),
-    ("half_pixel", (1, 2)),
+    ("half_pixel", (1, 2)), ("half_pixel", (8, 8)), ("asymmetric", (16, 8)), ("half_pixel", (5, 16)),
 ):  # fmt: skip
     _scales = [1.0, 1.0, float(_factors[0]), float(_factors[1])]
     add(f"resize linear {_mode} by {_factors}", linear((2, 5, 4, 3), _scales, coordinate_transformation_mode=_mode))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import parser
 from tests.compiler.op_cases import conv
@@ -31,19 +32,34 @@ def steps(report: dict[str, Any]) -> list[str]:
 TAIL = ["Unlower cpu", "Dequantize cpu"]
 
 
-@pytest.mark.parametrize(("shape", "nhwc", "config", "expected"), [
-    ((1, 3, 224, 224), False, {}, ["Quantize cpu", "Lower npu"]),
-    ((1, 3, 300, 300), False, {}, ["Quantize cpu", "Pad cpu", "Lower npu"]),
-    ((1, 224, 224, 3), True, {}, ["Quantize cpu", "Lower cpu"]),
-    ((1, 3, 224, 224), False, {"permute_input": [[0, 2, 3, 1]]}, ["Quantize cpu", "Lower cpu"]),
-    ((1, 224, 224, 3), True, {"permute_input": [[0, 3, 1, 2]]}, ["Quantize cpu", "Lower npu"]),
-    ((1, 3, 8, 9), False, {}, ["Quantize cpu", "Lower cpu"]),
+NHWC, NCHW = [[0, 2, 3, 1]], [[0, 3, 1, 2]]
+
+
+@pytest.mark.parametrize(("shape", "permute", "lower"), [
+    ((1, 3, 224, 224), None, ["Lower npu"]),
+    ((1, 3, 300, 300), None, ["Pad cpu", "Lower npu"]),
+    ((1, 224, 224, 3), None, ["Lower cpu"]),
+    ((1, 3, 224, 224), NHWC, ["Lower cpu"]),
+    ((1, 224, 224, 3), NCHW, ["Lower npu"]),
+    ((1, 300, 300, 3), NCHW, ["Pad cpu", "Lower npu"]),
+    ((1, 3, 8, 9), None, ["Lower cpu"]),
 ])  # fmt: skip
-def test_inputs_of_the_guide(
-    shape: tuple[int, ...], nhwc: bool, config: dict[str, object], expected: list[str]
-) -> None:
-    report = compile_model(network(*shape, image=False, nhwc=nhwc), config=config).report
-    assert steps(report) == expected + TAIL
+def test_inputs_of_the_guide(shape: tuple[int, ...], permute: list[list[int]] | None, lower: list[str]) -> None:
+    """Real numbers are quantized first; uint8, which the NPU takes as it is, needs no such step."""
+    config: dict[str, object] = {} if permute is None else {"permute_input": permute}
+    model = network(*shape, image=False, nhwc=shape[3] == 3)
+    assert steps(compile_model(model, config=config).report) == ["Quantize cpu", *lower, *TAIL]
+    assert steps(compile_model(of_bytes(model), config=config).report) == [*lower, *TAIL]
+
+
+def of_bytes(model: bytes) -> bytes:
+    """The same network of uint8, without the first QuantizeLinear."""
+    proto = onnx.load_from_string(model)
+    first = next(node for node in proto.graph.node if node.op_type == "QuantizeLinear")
+    proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    proto.graph.input[0].name = first.output[0]
+    proto.graph.node.remove(first)
+    return bytes(proto.SerializeToString())
 
 
 @pytest.mark.parametrize(("width", "expected"), [

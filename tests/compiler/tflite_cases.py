@@ -317,6 +317,8 @@ CASES: dict[str, Case] = {
     "TRANSPOSE_CONV 4x4 / 3": _p(transpose_conv, kernel=4, stride=3),
     "TRANSPOSE_CONV nine bits": _p(transpose_conv, wide=True),
     "PRELU": prelu,
+    "RESIZE_BILINEAR by 8": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 4, 7), to=(1, 40, 32, 7),
+                               operands=((40, 32),), halfPixelCenters=True),
     "RESIZE_BILINEAR": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 4, 7), to=(1, 10, 8, 7), operands=((10, 8),),
                           halfPixelCenters=True),
     "RESIZE_BILINEAR points": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 4, 7), to=(1, 10, 16, 7),

@@ -103,8 +103,10 @@ def quantized_weights(unit: Unit) -> Op:
     return const(f"{unit.name}:centred", centred.astype(np.int8), symmetric, weights.node)
 
 
-def quantized_bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: float = 1.0) -> Op:
-    """The bias as int32 at scale s_x * s_w * alpha; zeros when left out. A float bias is rounded to it."""
+def quantized_bias(
+    unit: Unit, index: int, x: Op, weights: Op, channels: int, alpha: float = 1.0, beta: float = 1.0
+) -> Op:
+    """beta * bias as int32 at scale s_x * s_w * alpha, to which a float bias is rounded; zeros when it is left out."""
     bias = unit.constant(index)
     if bias is None or bias.kind == "absent":
         return const(f"{unit.name}:bias", np.zeros(channels, np.int32))
@@ -113,8 +115,9 @@ def quantized_bias(unit: Unit, index: int, x: Op, weights: Op, channels: int, al
                      f"shape {bias.type.shape}", channels, "add it with an Add")  # fmt: skip
     scales = np.float32(x.type.scale) * channel_scales(weights.type.quant, channels) * np.float32(alpha)
     value = np.broadcast_to(bias.value.reshape(-1), (channels,))
-    if bias.type.dtype is not DType.I32:
-        value = np.clip(np.rint(value / scales).astype(np.float64), -(2**31), 2**31 - 1)
+    if bias.type.dtype is not DType.I32 or beta != 1.0:
+        real = value if bias.type.quant is None else value * channel_scales(bias.type.quant, channels)
+        value = np.clip(np.rint(real * np.float32(beta) / scales).astype(np.float64), -(2**31), 2**31 - 1)
     return const(f"{unit.name}:bias", value.astype(np.int32))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -70,29 +71,55 @@ def _affine(unit: Unit, index: int, constant: Op) -> Op:
     return channel_affine(unit, x, scale, offset)
 
 
-@rule("4 axes, or one shape", "join axes with a Reshape")
+@rule("4 groups of axes", "join axes with a Reshape")
 def axes(op: Op) -> str | None:
-    """tensors of more than 4 axes can be combined only when they have one shape"""
-    rank = len(op.type.shape)
-    apart = [x.type.shape for x in op.inputs if x.type.shape != op.type.shape and x.type.size != 1]
-    return f"one has {apart[0]}, the result {op.type.shape}" if rank > 4 and apart else None
+    """the axes of two tensors must form at most 4 groups: those both have, and those only one of them has"""
+    count = len(_groups(op))
+    return f"they form {count}" if len(op.type.shape) > 4 and count > 4 else None
+
+
+def _groups(op: Op) -> list[list[int]]:
+    """Neighbouring axes on which the same operands are spread."""
+    groups: list[list[int]] = []
+    before = None
+    for axis, extent in enumerate(op.type.shape):
+        spread = tuple(_aligned(x, op)[axis] != extent for x in op.inputs)
+        if groups and (extent == 1 or before in (None, spread)):
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+        before = spread if extent > 1 else before
+    return groups
+
+
+def _aligned(x: Op, op: Op) -> tuple[int, ...]:
+    """The shape of an operand with the axes of the result: they count from the last, as broadcasting does."""
+    return (1,) * (len(op.type.shape) - len(x.type.shape)) + x.type.shape
 
 
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
-    """One instruction; operands are broadcast by it."""
-    a, b = (_operand(inputs[i], op, i) for i in (0, 1))
+    """One instruction; operands are broadcast by it. Of more than four axes, those that are spread alike are joined."""
+    joined = len(op.type.shape) > 4 and any(_aligned(x, op) != op.type.shape for x in op.inputs)
+    groups = _groups(op) if joined else [[axis] for axis in range(len(op.type.shape))]
+    a, b = (_operand(inputs[i], op, i, groups) for i in (0, 1))
     one_type = len({op.type.dtype, a.type.dtype, b.type.dtype}) == 1
     form = BinaryForm.SCALED if op.attrs.scaled and one_type else BinaryForm.REAL
     if op.attrs.lite:
         form = BinaryForm.LITE
-    return low(op.kind, (a, b), lowlevel.Binary(form, op.attrs.lo, op.attrs.hi, op.attrs.factor), nhwc(op.type.shape),
-               op)  # fmt: skip
+    shape = _joined(op.type.shape, groups)
+    attrs = lowlevel.Binary(form, op.attrs.lo, op.attrs.hi, op.attrs.factor)
+    result = low(op.kind, (a, b), attrs, nhwc(shape), op, ":joined" if joined else "")
+    return reshape(result, shape, op.type.shape, op, "") if joined else result
 
 
-def _operand(new: Op, op: Op, index: int) -> Op:
-    """An operand on the NPU's axes; one with fewer axes than the result counts from the last, as broadcasting does."""
+def _joined(shape: tuple[int, ...], groups: list[list[int]]) -> tuple[int, ...]:
+    return tuple(prod(shape[axis] for axis in group) for group in groups)
+
+
+def _operand(new: Op, op: Op, index: int, groups: list[list[int]]) -> Op:
+    """An operand on the NPU's axes."""
     old = op.inputs[index]
-    shape = (1,) * (len(op.type.shape) - len(old.type.shape)) + old.type.shape
+    shape = _joined(_aligned(old, op), groups)
     if old.kind == "const":
         return const(
             f"{op.name}:operand{index}", old.value.reshape(nchw(shape)).transpose(TO_NHWC), old.type.quant, old.node

@@ -14,11 +14,13 @@ from furiosa.compiler.lowlevel import Four
 from furiosa.compiler.ops.blocks import channels_innermost, to_space
 from furiosa.compiler.ops.layout import low, nhwc
 from furiosa.compiler.ops.pool import no_clamp
+from furiosa.compiler.ops.resize import repeat
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, integer_range, refuse, rule
 from furiosa.isa.instructions import Framework
 
 Two = tuple[int, int]
 _CENTRED = ("half_pixel", "pytorch_half_pixel")
+_MOST = 64 * 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,58 +69,65 @@ def _denominator(factor: int, centred: bool) -> int:
     return lcm(*(share.denominator for row in shares(factor, centred) for share in row))
 
 
-@rule(127, "resize in two steps, or by a smaller factor")
+@rule(_MOST, "resize in two steps, or by a smaller factor")
 def resize_weights(op: Op) -> str | None:
-    """the shares of a linear Resize, in units of the smallest, must fit into int8"""
+    """the shares of a linear Resize, in units of the smallest, must be at most 8128"""
     rows, columns = op.attrs.factors
+    most = int(_weights(op).max())
+    return f"{most} for factors of {rows} and {columns}" if most > _MOST else None
+
+
+def _weights(op: Op) -> Array:
+    """[blocks][3][3]: the shares of each place in units of the smallest, for LiteRT of half of it."""
+    axes = [np.array([[int(share * _denominator(f, op.attrs.centred)) for share in row]
+                      for row in shares(f, op.attrs.centred)]) for f in op.attrs.factors]  # fmt: skip
     doubled = 2 if op.attrs.framework is Framework.TFLITE else 1
-    most = doubled * prod(max(max(row) for row in shares(f, op.attrs.centred)) * _denominator(f, op.attrs.centred)
-                          for f in (rows, columns))  # fmt: skip
-    return f"{most} for factors of {rows} and {columns}" if most > 127 else None
+    return np.asarray(doubled * np.einsum("ra,cb->rcab", *axes).reshape(-1, 3, 3))
 
 
-def _weights(factors: Two, centred: bool) -> Array:
-    """int8 [blocks][3][3]: the shares of each place in units of the smallest."""
-    axes = [np.array([[int(share * _denominator(f, centred)) for share in row] for row in shares(f, centred)])
-            for f in factors]  # fmt: skip
-    return np.asarray(np.einsum("ra,cb->rcab", *axes).reshape(-1, 3, 3), np.int8)
+def _split(weights: Array) -> Array:
+    """int8 [blocks][3 * parts][3]: every row as so many rows as it takes for weights to fit, which add up to it."""
+    parts = -(-int(weights.max()) // 127)
+    each = weights[:, :, None] // parts + (np.arange(parts)[:, None] < weights[:, :, None] % parts)
+    return np.asarray(each.reshape(weights.shape[0], 3 * parts, 3), np.int8)
 
 
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
-    """Borders repeated, the convolution, and blocks to pixels."""
+    """Borders repeated, the convolution, and blocks to pixels; rows are repeated where weights are split."""
     n, h, w, c = nhwc(op.inputs[0].type.shape)
-    factors, centred = op.attrs.factors, op.attrs.centred
-    source = op.inputs[0]
-    x = _bordered(_bordered(inputs[0], 1, op, source), 2, op, source)
-    blocks = prod(factors)
+    factors, source = op.attrs.factors, op.inputs[0]
+    like = Op(source.kind, (), Attrs(), source.type, op.name, op.node, sources=op.sources)
+    x = _bordered(_bordered(inputs[0], 1, like), 2, like)
+    blocks, split = prod(factors), _split(_weights(op))
+    parts = split.shape[1] // 3
+    x = repeat(x, 1, parts, like) if parts > 1 else x
     lite = op.attrs.framework is Framework.TFLITE
-    weights = np.tile(_weights(factors, centred), (c, 1, 1)) * np.int8(2 if lite else 1)
+    weights = np.tile(split, (c, 1, 1))
     packed = weights.transpose(1, 2, 0) if c > 1 else weights[..., None]
-    unit = prod(_denominator(factor, centred) for factor in factors)
+    unit = prod(_denominator(factor, op.attrs.centred) for factor in factors)
     # An odd sum of doubled shares is never halfway between two integers: rounded to even, it is the half rounded up.
     factor = np.float32(0.5 / unit) if lite else np.float32(source.type.scale / op.type.scale / unit)
     parameters = (const(f"{op.name}:weights", np.ascontiguousarray(packed), node=op.node),
                   const(f"{op.name}:bias", np.full(c * blocks, int(lite), np.int32), node=op.node),
                   const(f"{op.name}:multipliers", np.full(c * blocks, factor, np.float32), node=op.node))  # fmt: skip
-    conv = lowlevel.Conv((3, 3), (1, 1), (1, 1), (0, 0, 0, 0), c, *integer_range(op.type.dtype))
+    conv = lowlevel.Conv((3 * parts, 3), (parts, 1), (1, 1), (0, 0, 0, 0), c, *integer_range(op.type.dtype))
     y = low("depthwise_conv2d" if c > 1 else "conv2d", (x, *parameters), conv, (n, h, w, c * blocks), op, ":blocks")
     return to_space(channels_innermost(y, c, blocks, op, ":places"), factors, op)
 
 
-def _bordered(x: Op, axis: int, op: Op, like: Op) -> Op:
+def _bordered(x: Op, axis: int, like: Op) -> Op:
     """The first and the last row (axis 1) or column (axis 2) once more, at the border."""
     shape, size = x.type.shape, x.type.shape[axis]
-    typed = Op(like.kind, (), Attrs(), like.type, op.name, op.node, sources=op.sources)
 
     def cut(at: int, name: str) -> Op:
         start, one = [0] * 4, list(shape)
         start[axis], one[axis] = at, 1
-        return low("slice", (x,), lowlevel.Slice(_four(start), (1, 1, 1, 1)), _four(one), typed, f":{name}{axis}")
+        return low("slice", (x,), lowlevel.Slice(_four(start), (1, 1, 1, 1)), _four(one), like, f":{name}{axis}")
 
     grown = list(shape)
     grown[axis] += 2
     parts = (cut(0, "first"), x, cut(size - 1, "last"))
-    return low("concat", parts, lowlevel.Concat(axis), _four(grown), typed, f":bordered{axis}")
+    return low("concat", parts, lowlevel.Concat(axis), _four(grown), like, f":bordered{axis}")
 
 
 def _four(values: list[int]) -> Four:

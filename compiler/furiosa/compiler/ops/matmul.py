@@ -20,7 +20,7 @@ from furiosa.compiler.ops.conv import (
     symmetric_weights,
 )
 from furiosa.compiler.ops.layout import TO_NCHW, TO_NHWC, low, nchw, nhwc, transpose, view
-from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse, rule
+from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
 from furiosa.isa.arithmetic import multiplier
 
 _MOST = 1 << 15
@@ -30,13 +30,14 @@ _MOST = 1 << 15
 class MatMul(Attrs):
     """Of ``matmul``: y = x @ w.T * alpha + bias over the last axis of x, clamped to [lo, hi]; w is const i8 [M, K].
 
-    ``in_float32`` as in Conv.
+    ``in_float32`` as in Conv; ``turned``: x has two axes and is transposed first.
     """
 
     lo: int
     hi: int
     in_float32: bool
     alpha: float = 1.0
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +65,18 @@ def build_matmul(unit: Unit) -> Op:
     if weights.type.size == 0 or len(weights.type.shape) != 2:
         raise refuse("weights_rank", "the weights of a matrix product must have two axes",
                      len(weights.type.shape), 2, "split the operator, or flatten the weights")  # fmt: skip
-    alpha = _gemm_factors(unit.node)
-    if unit.node.op_type == "MatMul" or not unit.node.int("transB", 0):
+    node, gemm = unit.node, unit.node.op_type == "Gemm"
+    alpha, beta = (node.float("alpha", 1.0), node.float("beta", 1.0)) if gemm else (1.0, 1.0)
+    if not gemm or not node.int("transB", 0):
         quant = weights.type.quant
         if quant is not None and quant.axis is not None:
             quant = replace(quant, axis=1 - quant.axis)
         weights = const(f"{weights.name}:transposed", weights.value.T, quant)
-    bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0], alpha)
-    gemm = unit.node.op_type == "Gemm" or unit.constant(2) is not None
-    return unit.op("matmul", (x, weights, bias), MatMul(unit.lo, unit.hi, in_float32(unit, gemm), alpha))
-
-
-def _gemm_factors(node: Node) -> float:
-    if node.op_type != "Gemm":
-        return 1.0
-    if node.int("transA", 0):
-        raise refuse("trans_a", "the first operand of Gemm must not be transposed", "transA = 1", "transA = 0",
-                     "put a Transpose before it")  # fmt: skip
-    if node.float("beta", 1.0) != 1.0:
-        raise refuse("beta", "beta of Gemm must be 1", node.float("beta", 1.0), 1, "scale the bias")
-    return node.float("alpha", 1.0)
+    bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0], alpha, beta)
+    integer = gemm or unit.constant(2) is not None
+    turned = gemm and bool(node.int("transA", 0))
+    attrs = MatMul(unit.lo, unit.hi, in_float32(unit, integer and beta == 1.0), alpha, turned)
+    return unit.op("matmul", (x, weights, bias), attrs)
 
 
 def lower_matmul(op: Op, inputs: tuple[Op, ...]) -> Op:
@@ -94,6 +87,7 @@ def lower_matmul(op: Op, inputs: tuple[Op, ...]) -> Op:
     attrs = lowlevel.Conv((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1, op.attrs.lo, op.attrs.hi)
     constants = parameters(op, packed, weights, bias, op.attrs.alpha)
     if rank <= 2:
+        x = transpose(x, (3, 1, 2, 0), op, ":turned") if op.attrs.turned else x
         return low("conv2d", (x, *constants), attrs, nhwc(op.type.shape), op)
     turned = transpose(x, (0, 1, 3, 2), op, ":rows")
     n, h, s, _ = turned.type.shape

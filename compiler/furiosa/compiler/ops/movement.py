@@ -150,19 +150,24 @@ def mergeable(op: Op) -> str | None:
 
 
 def lower_transpose(op: Op, inputs: tuple[Op, ...]) -> Op:
-    """On the NPU's axes; more than four are merged before and split after."""
-    x, shape, order = conform(inputs[0], op.type, op), op.inputs[0].type.shape, op.attrs.perm
-    if len(shape) > 4:
+    """See ``permuted``."""
+    return permuted(conform(inputs[0], op.type, op), op.inputs[0].type.shape, op.attrs.perm, op, "")
+
+
+def permuted(x: Op, shape: tuple[int, ...], order: tuple[int, ...], like: Op, suffix: str) -> Op:
+    """``x``, a tensor of the model's ``shape``, with its axes in this order; of more than four, merged before."""
+    result = tuple(shape[axis] for axis in order)
+    if len(result) > 4:
         fewer, order = merged(shape, order)
-        x, shape = reshape(x, shape, fewer, op, ":merged"), fewer
+        x, shape = reshape(x, shape, fewer, like, f"{suffix}:merged"), fewer
     axes = [spatial_axis(axis, len(shape)) for axis in range(len(shape))]
     perm = list(range(4))
     for axis, source in enumerate(order):
         perm[axes[axis]] = axes[source]
-    if len(op.type.shape) <= 4:
-        return transpose(x, _four(perm), op, "")
-    turned = transpose(x, _four(perm), op, ":turned")
-    return reshape(turned, tuple(shape[source] for source in order), op.type.shape, op, "")
+    if len(result) <= 4:
+        return transpose(x, _four(perm), like, suffix)
+    turned = transpose(x, _four(perm), like, f"{suffix}:turned")
+    return reshape(turned, tuple(shape[source] for source in order), result, like, suffix)
 
 
 def build_reshape(unit: Unit) -> Op:

@@ -1,4 +1,4 @@
-"""ReduceMean, ReduceSum and ReduceL2 over axes that lie next to each other."""
+"""ReduceMean, ReduceSum and ReduceL2."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from math import prod
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op
 from furiosa.compiler.ops.layout import innermost, low, nhwc, reshape, transpose, view
+from furiosa.compiler.ops.movement import merged, permuted
 from furiosa.compiler.ops.pool import no_clamp
-from furiosa.compiler.ops.table import OpDef, Unit, refuse, rule
+from furiosa.compiler.ops.table import OpDef, Unit, rule
 
 _MOST = 1 << 22
 _WHAT = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceL2": "norm"}
@@ -17,10 +18,9 @@ _WHAT = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceL2": "norm"}
 
 @dataclass(frozen=True, slots=True)
 class Reduce(Attrs):
-    """Of ``reduce``: from which axis to which (included), and whether the ``mean``, the ``sum`` or the ``norm``."""
+    """Of ``reduce``: the axes, ascending, and whether the ``mean``, the ``sum`` or the ``norm``."""
 
-    first: int
-    last: int
+    axes: tuple[int, ...]
     what: str
 
 
@@ -28,36 +28,57 @@ def build(unit: Unit) -> Op:
     """A reduction with constant axes."""
     no_clamp(unit)
     x = unit.x()
-    shape = x.type.shape
-    given = unit.array(1)
+    rank, given = len(x.type.shape), unit.array(1)
     axes = unit.node.ints("axes") or (tuple(int(a) for a in given.reshape(-1)) if given is not None else ())
     if not axes and unit.node.int("noop_with_empty_axes", 0):
-        return unit.op("reduce", (x,), Reduce(0, -1, "mean"))
-    reduced = sorted({a % len(shape) for a in axes} or range(len(shape)))
-    first, last = reduced[0], reduced[-1]
-    if any(shape[axis] > 1 for axis in set(range(first, last + 1)).difference(reduced)):
-        raise refuse("reduced_axes", "the axes of a Reduce must lie next to each other", list(reduced),
-                     "neighbours", "reduce in two steps, or transpose before it")  # fmt: skip
-    return unit.op("reduce", (x,), Reduce(first, last, _WHAT[unit.node.op_type]))
+        return unit.op("reduce", (x,), Reduce((), "mean"))
+    reduced = tuple(sorted({axis % rank for axis in axes} or range(rank)))
+    return unit.op("reduce", (x,), Reduce(reduced, _WHAT[unit.node.op_type]))
 
 
 @rule(_MOST, "reduce in two steps")
 def reduced_elements(op: Op) -> str | None:
     """a Reduce can be over at most 4194304 elements"""
-    count = prod(op.inputs[0].type.shape[op.attrs.first : op.attrs.last + 1])
+    count = prod(op.inputs[0].type.shape[axis] for axis in op.attrs.axes)
     return f"{count}" if count > _MOST else None
+
+
+@rule("4 groups of axes", "reduce in two steps")
+def gathered(op: Op) -> str | None:
+    """a Reduce of axes that lie apart must see at most 4 groups of axes"""
+    shape = op.inputs[0].type.shape
+    groups, _ = merged(shape, _last(op)) if _apart(op) else ((), ())
+    return f"it sees {len(groups)}" if len(groups) > 4 else None
+
+
+def _apart(op: Op) -> bool:
+    """Whether an axis that stays lies between two that do not."""
+    axes, shape = op.attrs.axes, op.inputs[0].type.shape
+    return bool(axes) and any(shape[axis] > 1 for axis in set(range(axes[0], axes[-1])).difference(axes))
+
+
+def _last(op: Op) -> tuple[int, ...]:
+    """The axes in the order in which those that are reduced come last."""
+    rank, axes = len(op.inputs[0].type.shape), op.attrs.axes
+    return (*(axis for axis in range(rank) if axis not in axes), *axes)
 
 
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     """The mean of an image, other axes are brought to where its rows are; the norm of the channels."""
-    x, shape, first, last = inputs[0], op.inputs[0].type.shape, op.attrs.first, op.attrs.last
+    x, shape, axes = inputs[0], op.inputs[0].type.shape, op.attrs.axes
+    if _apart(op):
+        order = _last(op)
+        x, shape = permuted(x, shape, order, op, ":last"), tuple(shape[axis] for axis in order)
+        axes = range(len(shape) - len(axes), len(shape))
+    reduced = range(axes[0], axes[-1] + 1) if axes else range(0)
     if op.attrs.what == "norm":
-        rows, (outer, _, inner) = innermost(x, shape, range(first, last + 1), op)
+        rows, (outer, _, inner) = innermost(x, shape, reduced, op)
         norms = low("reduce_l2", (rows,), Attrs(), nhwc((outer, 1, inner)), op, ":norms")
         return reshape(norms, (outer, 1, inner), op.type.shape, op, "")
-    outer, count, inner = prod(shape[:first]), prod(shape[first : last + 1]), prod(shape[last + 1 :])
+    outer, inner = prod(shape[: reduced.start]), prod(shape[reduced.stop :])
+    count = prod(shape[reduced.start : reduced.stop])
     attrs = lowlevel.GlobalPool(1.0 if op.attrs.what == "mean" else float(count))
-    if first == 2 and last == len(shape) - 1 and len(shape) in (3, 4):
+    if reduced == range(2, len(shape)) and len(shape) in (3, 4):
         n, _, _, c = x.type.shape
         pooled = low("global_average_pool", (x,), attrs, (n, 1, 1, c), op, ":image")
         return reshape(pooled, (n, c), op.type.shape, op, "")
@@ -68,6 +89,6 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 ROWS = (
-    OpDef("reduce", ("ReduceMean", "ReduceSum", "ReduceL2"), build, lower, rules=(reduced_elements,),
+    OpDef("reduce", ("ReduceMean", "ReduceSum", "ReduceL2"), build, lower, rules=(reduced_elements, gathered),
           parity="ONNX Runtime adds up in float32, in an order of its own: the result may differ by one step at a tie"),
 )  # fmt: skip

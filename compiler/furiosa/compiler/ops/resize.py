@@ -124,11 +124,11 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
         x = low("slice", (x,), lowlevel.Slice(_four(starts), _four(steps)), _four(taken), like, ":taken")
     for axis in range(4):
         if repeats[axis] > 1:
-            x = _repeat(x, axis, repeats[axis], like)
+            x = repeat(x, axis, repeats[axis], like)
     return x
 
 
-def _repeat(x: Op, axis: int, count: int, like: Op) -> Op:
+def repeat(x: Op, axis: int, count: int, like: Op) -> Op:
     """Every element of an axis ``count`` times: a new axis behind it, spread out."""
     shape = x.type.shape
     outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
