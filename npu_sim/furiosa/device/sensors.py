@@ -20,13 +20,13 @@ _TEMPERATURES = ("Peak", "AMBIENT", "Average", "LPDDR4", "NE", "NE_PE0", "NE_PE1
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SensorValue:
-    """One reading: its label, and its value in the unit that the fetcher's method states."""
+    """One reading: its label, and its value in whole units, which the fetcher's method states."""
 
     label: str
-    value: float
+    value: int
 
     def __repr__(self) -> str:
-        return f"{self.label}: {self.value:g}"
+        return f"{self.label}: {self.value}"
 
 
 class Fetcher:
@@ -43,7 +43,7 @@ class Fetcher:
 
     def read_voltages(self) -> list[SensorValue]:
         """Voltages in mV: nominal."""
-        return [SensorValue(label, 1e3 * volts) for label, volts in _VOLTS.items()]
+        return [SensorValue(label, round(1e3 * volts)) for label, volts in _VOLTS.items()]
 
     def read_powers_average(self) -> list[SensorValue]:
         """Powers in µW: the described power."""
@@ -51,7 +51,7 @@ class Fetcher:
 
     def read_temperatures(self) -> list[SensorValue]:
         """Temperatures in m°C: the described temperature, everywhere. The first is the peak."""
-        return [SensorValue(label, 1e3 * self._card.temperature_celsius) for label in _TEMPERATURES]
+        return [SensorValue(label, round(1e3 * self._card.temperature_celsius)) for label in _TEMPERATURES]
 
 
 class AsyncFetcher:
