@@ -55,6 +55,7 @@ class Devices:
             self.npus = open_npus(spec) if opened else unopened_npus(spec)
         logs.devices_opened(self.npus)
         self.shared = shared
+        self.inherited = False  # by a fork of the process that opened them: they are not its own to close
         self._process = os.getpid()
         self._users: weakref.WeakSet[User] = weakref.WeakSet()
         self._free = weakref.finalize(self, _close_all, self.npus)
@@ -90,11 +91,6 @@ class Devices:
                 hint="a device is used by the process that opened it: create it after the fork",
             )
 
-    @property
-    def inherited(self) -> bool:
-        """Whether this process is a fork of the one that opened the devices: they are not its own to close."""
-        return os.getpid() != self._process
-
 
 _open: weakref.WeakSet[Devices] = weakref.WeakSet()
 
@@ -102,6 +98,14 @@ _open: weakref.WeakSet[Devices] = weakref.WeakSet()
 def _close_all(npus: Sequence[Npu]) -> None:
     for npu in npus:
         npu.close()
+
+
+def _inherit_all() -> None:
+    for devices in list(_open):
+        devices.inherited = True
+
+
+os.register_at_fork(after_in_child=_inherit_all)
 
 
 @atexit.register

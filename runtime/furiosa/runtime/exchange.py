@@ -47,8 +47,10 @@ class Exchange(Workers):
         """
         self.check_receiving()
         try:
-            result = self._results.popleft()
-        except IndexError:
+            result = self._results.popleft() if self._results else None
+        except IndexError:  # another thread has taken the last
+            result = None
+        if result is None:
             return self._wait_for_result(waiter)
         if self._waiting and self._idle:  # there was no room for more results
             with self._lock:

@@ -18,7 +18,7 @@ from furiosa.runtime.requests import Places, Request, ThreadWaiter, Waiter
 
 # What a worker executes in one go. Waking a thread and handing over the GIL take as long as a small inference, and
 # Python lets a busy thread keep the GIL for 5 ms; the first results of a batch wait for the last.
-_BATCH_SECONDS = 0.004
+_BATCH_SECONDS = 0.008
 # What is executed at once on the thread that asks for it: less than waking a worker and being woken by it takes.
 _HERE_SECONDS = 0.0001
 

@@ -140,6 +140,7 @@ _EPOCH = time.time_ns() - time.perf_counter_ns()
 _numbers = itertools.count(ROOT + 1)
 _innermost: ContextVar[int] = ContextVar("innermost span", default=ROOT)
 _active: list[Recorder] = []
+_NO_SPAN = nullcontext()
 
 
 def since_epoch(mark: int) -> int:
@@ -170,7 +171,7 @@ def recording() -> Recorder | None:
 def span(name: str, **args: str) -> AbstractContextManager[None]:
     """A span of the runtime itself; costs next to nothing when nobody records."""
     recorder = recording()
-    return recorder.span(name, "Runtime", args) if recorder else nullcontext()
+    return recorder.span(name, "Runtime", args) if recorder else _NO_SPAN
 
 
 def origin() -> Origin | None:
