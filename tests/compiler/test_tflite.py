@@ -195,6 +195,15 @@ def test_what_nobody_has_is_refused_by_name_with_a_way_out(code: str) -> None:
     assert what in str(error.value) and way_out in str(error.value.hint)
 
 
+def test_a_computed_operand_that_must_be_a_constant_is_refused_by_name() -> None:
+    w = Writer()
+    x, perm = w.input((1, 4), "float32"), w.input((2,), "int32")
+    w.outputs = [w.tensor((4, 1), "float32")]
+    w.op("TRANSPOSE", [x, perm], w.outputs)
+    with pytest.raises(UnsupportedError, match="operator `TRANSPOSE`: this operand must be a constant: `t1`"):
+        compile_model(w.bytes(), cache_enabled=False)
+
+
 def test_state_between_inferences_is_refused_by_name() -> None:
     w = Writer()
     x, state = w.input((1, 4), "float32"), w.tensor((1, 4), "float32", variable=True)
@@ -263,6 +272,23 @@ def test_truncations_and_shared_vectors_are_refused() -> None:
     for size in range(8, len(data), 97):
         with pytest.raises(ModelError):
             compile_model(data[:size], cache_enabled=False)
+
+
+INCONSISTENT: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "more channels": ((1, 6, 4, 5), (1, 3, 2, 7)),
+    "no element of an endless shape": ((1, 6, 4, 5), (1 << 20, 1 << 20, 0, 255)),
+    "more elements than memory": ((1, 6, 4, 5), (1, 1 << 16, 1 << 16, 5)),
+}
+
+
+@pytest.mark.parametrize("name", INCONSISTENT)
+def test_shapes_that_no_result_has_are_refused(name: str) -> None:
+    w, (shape, to) = Writer(), INCONSISTENT[name]
+    x = w.input(shape, "int8", 0.1, 3)
+    w.outputs = [w.tensor(to, "int8", 0.1, 3, data=np.zeros(0, np.int8) if 0 in to else None)]
+    w.op("RESIZE_NEAREST_NEIGHBOR", [x, w.ints(3, 2)], w.outputs, halfPixelCenters=True)
+    with pytest.raises(ModelError):
+        compile_model(w.bytes(), cache_enabled=False)
 
 
 def _numbers(cls: type) -> dict[int, str]:

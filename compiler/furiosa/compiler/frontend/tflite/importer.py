@@ -12,13 +12,13 @@ from furiosa.compiler.frontend.tflite import convolutions, elementwise, moves, r
 from furiosa.compiler.frontend.tflite.dilation import fold_dilations
 from furiosa.compiler.frontend.tflite.live import live
 from furiosa.compiler.frontend.tflite.model import Operator, read
-from furiosa.compiler.frontend.tflite.refused import stateful
+from furiosa.compiler.frontend.tflite.refused import stateful, unsupported
 from furiosa.compiler.frontend.tflite.site import Importer, Site
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason
 from furiosa.compiler.ops.table import Refusal
 from furiosa.isa.errors import FuriosaError
 
-_INCONSISTENT = (ValueError, TypeError, LookupError, ArithmeticError)
+_INCONSISTENT = (ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
 NPU: dict[str, Callable[[Site], None]] = {
     "ADD": elementwise.binary,
     "AVERAGE_POOL_2D": elementwise.pool,
@@ -89,6 +89,8 @@ def _add(importer: Importer, operator: Operator) -> None:
             on_cpu(site, reason)
     except FuriosaError:
         raise
+    except Refusal as refusal:
+        raise unsupported(operator, refusal.reason, importer.where) from None
     except _INCONSISTENT as error:  # what shapes and operands of a damaged file may hold is without end
         raise site.fault(f"{type(error).__name__}: {error}") from error
 

@@ -108,7 +108,7 @@ class _Reader:
     def _tensor(self, index: int, table: Table) -> Tensor:
         name = self._unique(table.text(3), f"tensor{index}")
         shape, signature = table.integers(0), table.integers(7)
-        if len(shape) > _MOST_AXES or prod(shape) >= _MOST_ELEMENTS or min(shape, default=1) < 0:
+        if len(shape) > _MOST_AXES or min(shape, default=1) < 0 or prod(n or 1 for n in shape) >= _MOST_ELEMENTS:
             raise Damaged(f"tensor `{name}` has shape {shape}")
         if -1 in signature:
             axis = signature.index(-1)

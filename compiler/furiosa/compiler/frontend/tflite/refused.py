@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from furiosa.compiler.frontend.tflite.model import Operator
+from furiosa.compiler.graph import Reason
 from furiosa.isa.errors import UnsupportedError
 
 _STATE = "make the state an input and a result of the model"
@@ -50,6 +51,12 @@ def refusal(operator: Operator, where: str) -> UnsupportedError:
         hint = "convert without `SELECT_TF_OPS`: TensorFlow's own operators need TensorFlow"
     return UnsupportedError(f"custom operator `{code}` is known neither here nor to ONNX Runtime", where=place,
                             hint=hint)  # fmt: skip
+
+
+def unsupported(operator: Operator, reason: Reason, where: str) -> UnsupportedError:
+    """The error for an operator in a form that neither the NPU nor the CPU has."""
+    return UnsupportedError(f"operator `{operator.code}`: {reason}", where=f"{where}, {operator.name}",
+                            hint=reason.hint or _OTHER)  # fmt: skip
 
 
 def stateful(operator: Operator, tensor: str, where: str) -> UnsupportedError:

@@ -54,9 +54,10 @@ def _image(site: Site) -> tuple[Op, TensorType]:
     """The operand and the type of the result, channels-first."""
     x, to = site.x(), site.npu_result()
     same_quantization(site, x.type, to)
-    if len(x.type.shape) != 4 or len(to.shape) != 4 or min(*x.type.shape, *to.shape) < 1:
-        raise site.fault(f"an operand of shape {x.type.shape}")
-    return x, replace(to, shape=ordered(to.shape, TO_FIRST))
+    shape = ordered(to.shape, TO_FIRST)
+    if len(x.type.shape) != 4 or x.type.shape[:2] != shape[:2] or min(*x.type.shape, *shape) < 1:
+        raise site.fault(f"an image of shape {x.type.shape} becomes {shape}")
+    return x, replace(to, shape=shape)
 
 
 def _pattern(indices: Array, before: int) -> tuple[int, int, int]:
