@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 
@@ -265,6 +266,49 @@ def _damage(data: bytearray, rng: random.Random) -> None:
     else:
         for _ in range(20):
             data[rng.randrange(8, len(data))] = rng.randrange(256)
+
+
+_NUMBERS = (0, 1, -1, 2, 3, 127, 128, 255, 256, 32767, 1 << 20, 1 << 30, (1 << 31) - 1, -(1 << 31))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fields_of_other_values_end_in_an_error_of_the_model(seed: int) -> None:
+    rng = random.Random(seed)
+    cases = [*tflite_cases.CASES, *tflite_cpu_cases.CASES]
+    for _ in range(40):
+        name = rng.choice(cases)
+        data = tflite_cases.model(name, "int8", 0) if name in tflite_cases.CASES else tflite_cpu_cases.model(name)
+        with suppress(ModelError, UnsupportedError):
+            compile_model(_altered(data, rng), cache_enabled=False)
+
+
+def _altered(data: bytes, rng: random.Random) -> bytes:
+    """The file with some field of a tensor, an operator or a small constant that is another number."""
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    graph, number = model.subgraphs[0], rng.choice(_NUMBERS)
+    tensor, operator, kind = rng.choice(graph.tensors), rng.choice(graph.operators), rng.randrange(6)
+    constants = [b for b in model.buffers if b.data is not None and 0 < len(b.data) < 64 and len(b.data) % 4 == 0]
+    if kind == 0:
+        tensor.shape = [rng.choice((*_NUMBERS, *(tensor.shape if tensor.shape is not None else ()))) for _ in range(4)]
+    elif kind == 1:
+        tensor.type = rng.choice((0, 1, 2, 3, 4, 6, 7, 9))
+    elif kind == 2:
+        operator.inputs = [rng.randrange(-1, len(graph.tensors)) for _ in operator.inputs]
+    elif kind == 3 and operator.builtinOptions is not None:
+        names = [name for name, value in vars(operator.builtinOptions).items() if type(value) is int]
+        if names:
+            setattr(operator.builtinOptions, rng.choice(names), number % 100)  # what a byte holds, too
+    elif kind == 4 and constants:
+        values = np.array(rng.choice(constants).data, np.uint8)
+        values.view(np.int32)[rng.randrange(len(values) // 4)] = number
+        rng.choice(constants).data = values
+    else:
+        code = rng.choice(model.operatorCodes)
+        code.builtinCode = rng.randrange(len(OPERATORS))
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    builder: Any = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def test_truncations_and_shared_vectors_are_refused() -> None:

@@ -128,6 +128,18 @@ def sixteen_bits(w: Writer, rng: np.random.Generator) -> None:
     w.op("DEQUANTIZE", [total], w.outputs)
 
 
+def conv_of_sixteen_bits(w: Writer, rng: np.random.Generator) -> None:
+    """Activations of 16 bits, weights of 8, a bias of 64."""
+    x = w.input(_IMAGE, "int16", 0.001)
+    scales = rng.uniform(1e-3, 6e-3, 8).astype(np.float32)
+    weights = w.tensor((8, 3, 3, 4), "int8", scales, 0, 0, rng.integers(-127, 128, (8, 3, 3, 4)).astype(np.int8))
+    bias = w.tensor((8,), "int64", scales * np.float32(0.001), 0, 0, rng.integers(-50000, 50000, 8))
+    sums = w.tensor((1, 6, 5, 8), "int16", 0.002)
+    w.outputs = [w.tensor((1, 6, 5, 8), "float32")]
+    w.op("CONV_2D", [x, weights, bias], [sums], **_IMAGE_OPTIONS)
+    w.op("DEQUANTIZE", [sums], w.outputs)
+
+
 def detection(
     w: Writer, rng: np.random.Generator, dtype: str, regular: bool, background: int = 1, of_box: int = 1
 ) -> None:
@@ -190,6 +202,7 @@ CASES: dict[str, Case] = {
     "CAST": cast,
     "MAXIMUM of integers": between,
     "ADD of 16 bits": sixteen_bits,
+    "CONV_2D of 16 bits": conv_of_sixteen_bits,
     "L2_POOL_2D": _p(pool, name="L2_POOL_2D"),
     "SPACE_TO_BATCH_ND": _p(moved, name="SPACE_TO_BATCH_ND", to=(6, 4, 2, 4), operands=((2, 3), ((1, 1), (0, 1)))),
     "SPACE_TO_BATCH_ND of int8": _p(moved, name="SPACE_TO_BATCH_ND", to=(4, 4, 3, 4), dtype="int8", scale=(0.1, 7),
@@ -208,7 +221,7 @@ CASES: dict[str, Case] = {
     "TFLite_Detection_PostProcess, 2 classes": _p(detection, dtype="float32", regular=False, background=0, of_box=2),
 }  # fmt: skip
 
-COARSE = {"CONV_2D hybrid": 0.2, "ADD of 16 bits": 0.0041}
+COARSE = {"CONV_2D hybrid": 0.2, "ADD of 16 bits": 0.0041, "CONV_2D of 16 bits": 0.0021}
 """How far results may lie apart: LiteRT rounds activations of hybrid operators to 8 bits; sums of 16 bits by a step."""
 
 

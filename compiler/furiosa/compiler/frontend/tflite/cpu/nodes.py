@@ -24,7 +24,7 @@ from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import UnsupportedError
 
 OPSET = 17
-_INTEGERS = (DType.I8, DType.U8, DType.I16, DType.I32)
+_INTEGERS = (DType.I8, DType.U8, DType.I16, DType.I32, DType.I64)
 Attributes = Mapping[str, Any]
 
 
