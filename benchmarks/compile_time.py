@@ -1,14 +1,16 @@
-"""How long the compiler takes, against `import onnx` and an ONNX Runtime session, and on ever longer chains.
+"""How long the compiler takes, against `import onnx` and an ONNX Runtime session, OpenVINO, and on ever longer chains.
 
     python benchmarks/compile_time.py [--networks resnet50] [--operators 1000,10000] [--json] [--max-ratio 3]
 
-Each measurement is a fresh process that imports and works; the start of the interpreter itself is not counted.
+Each measurement is a fresh process that imports and works; the start of the interpreter itself is not counted. Where
+`openvino` is missing, its row is left out.
 """
 
 from __future__ import annotations
 
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from timing import Times, alternate, printed_seconds
 DEFAULT_NETWORKS = ("resnet50",)
 CHAINS = ("1000", "2000", "5000", "10000")
 
-# Both print the seconds of their imports and of their work.
+# All print the seconds of their imports and of their work.
 OURS = """
 import sys, time
 start = time.perf_counter()
@@ -37,18 +39,32 @@ ready = time.perf_counter()
 InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 print(ready - start, time.perf_counter() - ready)
 """
+OPENVINO = """
+import sys, time
+start = time.perf_counter()
+from openvino import Core
+ready = time.perf_counter()
+Core().compile_model(sys.argv[1], "CPU")
+print(ready - start, time.perf_counter() - ready)
+"""
+CONTENDERS = {
+    "ours": ("furiosa.compiler, compile_model", OURS),
+    "peer": ("onnx and onnxruntime, InferenceSession", PEER),
+    "openvino": ("openvino, compile_model", OPENVINO),
+}
 _PARTS = ("import", "work")
 
 
 def side_by_side(model: Path, rounds: int) -> dict[str, dict[str, Times]]:
-    """Times of imports, of work, and of both, of the compiler (`ours`) and of ONNX Runtime (`peer`)."""
-    parts: dict[str, list[list[float]]] = {"ours": [], "peer": []}
+    """Times of imports, of work, and of both, of each contender that is installed."""
+    codes = {name: code for name, (_, code) in CONTENDERS.items() if name != "openvino" or find_spec(name)}
+    parts: dict[str, list[list[float]]] = {name: [] for name in codes}
 
     def measure(name: str, code: str) -> list[float]:
         parts[name].append(printed_seconds(code, model))
         return [sum(parts[name][-1])]
 
-    totals = alternate({"ours": partial(measure, "ours", OURS), "peer": partial(measure, "peer", PEER)}, rounds)
+    totals = alternate({name: partial(measure, name, code) for name, code in codes.items()}, rounds)
     return {
         name: {**{part: Times(values) for part, values in zip(_PARTS, zip(*parts[name]))}, "both": totals[name]}
         for name in parts
@@ -56,11 +72,10 @@ def side_by_side(model: Path, rounds: int) -> dict[str, dict[str, Times]]:
 
 
 def network_rows(name: str, times: dict[str, dict[str, Times]]) -> list[dict[str, Any]]:
-    what = {"ours": "furiosa.compiler, compile_model", "peer": "onnx and onnxruntime, InferenceSession"}
     return [
         {
             "network": name,
-            "what": what[contender],
+            "what": CONTENDERS[contender][0],
             "import_ms": parts["import"].median * 1e3,
             "work_ms": parts["work"].median * 1e3,
             **spread(parts["both"]),
@@ -101,6 +116,8 @@ def main() -> int:
         times = side_by_side(quantized(name, options.folder), options.rounds)
         rows += network_rows(name, times)
         ratios[f"{name}: compiler / ONNX Runtime"] = times["ours"]["both"].median / times["peer"]["both"].median
+        if "openvino" in times:
+            ratios[f"{name}: compiler / OpenVINO"] = times["ours"]["both"].median / times["openvino"]["both"].median
     chains = chain_rows(operators, options.folder, options.chain_rounds)
     parts = [column("import_ms", "import ms"), column("work_ms", "work ms")]
     tables = {

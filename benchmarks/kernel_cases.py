@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Protocol
 
@@ -138,7 +138,7 @@ def _native() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class HostCase:
-    """A call ``function(x, y, *arguments, threads, kernels)`` of the native module, and what ``y`` must be then.
+    """A call ``function(x, y, *arguments, threads, kernels, **options)`` of the native module, and what ``y`` must be.
 
     Both lie ``offset`` bytes behind an aligned address: users may pass any array.
     """
@@ -148,6 +148,7 @@ class HostCase:
     y: Array
     arguments: tuple[Any, ...]
     offset: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:
@@ -167,7 +168,7 @@ class HostCase:
 
         def run(threads: int) -> Array:
             y = _memory(self.y.nbytes, self.offset)
-            function(x, y, *self.arguments, threads, kernels)
+            function(x, y, *self.arguments, threads, kernels, **self.options)
             return y
 
         return run
@@ -178,7 +179,7 @@ class HostCase:
         def measure() -> float:
             start = time.perf_counter()
             for _ in range(REPEATS):
-                function(self.x, y, *self.arguments, threads, kernels)
+                function(self.x, y, *self.arguments, threads, kernels, **self.options)
             return (time.perf_counter() - start) / REPEATS
 
         return measure

@@ -134,6 +134,10 @@ def quantize(random: Random) -> HostCase:
     return _anywhere(random, host.quantize(random, _count(random), *_casting(random)))
 
 
+def quantize_product(random: Random) -> HostCase:
+    return _anywhere(random, host.quantize(random, _count(random), *_casting(random), by_product=True))
+
+
 def dequantize(random: Random) -> HostCase:
     return _anywhere(random, host.dequantize(random, _count(random), *_casting(random)))
 

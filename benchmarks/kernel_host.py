@@ -21,7 +21,9 @@ def _values(random: Random) -> np.random.Generator:
     return np.random.default_rng(random.getrandbits(32))
 
 
-def quantize(random: Random, count: int, dtype: Any, scale: float, zero: int) -> HostCase:
+def quantize(
+    random: Random, count: int, dtype: Any, scale: float, zero: int, by_product: bool = False
+) -> HostCase:  # fmt: skip
     """Values of which some saturate, halves between two steps, and what is not a number."""
     values = _values(random)
     x = (values.normal(0, 100, count) * scale).astype(np.float32)
@@ -29,8 +31,8 @@ def quantize(random: Random, count: int, dtype: Any, scale: float, zero: int) ->
     share = values.integers(0, max(1, count), min(count, special.size))
     x[share] = special[: share.size]
     with np.errstate(all="ignore"):
-        y = arithmetic.quantize(x, scale, zero, dtype)
-    return HostCase("quantize", x, y, (scale, zero, dtype is np.int8))
+        y = arithmetic.quantize(x, scale, zero, dtype, by_product=by_product)
+    return HostCase("quantize", x, y, (scale, zero, dtype is np.int8), options={"by_product": by_product})
 
 
 def dequantize(random: Random, count: int, dtype: Any, scale: float, zero: int) -> HostCase:

@@ -174,6 +174,9 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("quantize", None, draws.quantize, {
         "3x640x640 to int8": host_layer(host.quantize, 3 * 640 * 640, np.int8, 1 / 64, 3),
     }),
+    Kernel("quantize by product", None, draws.quantize_product, {
+        "3x224x224 to int8": host_layer(host.quantize, 3 * 224 * 224, np.int8, 1 / 64, 3, True),
+    }),
     Kernel("dequantize", None, draws.dequantize, {
         "255x80x80 from uint8": host_layer(host.dequantize, 255 * 80 * 80, np.uint8, 1 / 64, 131),
     }),
