@@ -205,6 +205,20 @@ def test_a_computed_operand_that_must_be_a_constant_is_refused_by_name() -> None
         compile_model(w.bytes(), cache_enabled=False)
 
 
+def test_a_product_of_constants_and_a_stride_beyond_its_axis_compile() -> None:
+    w, rng = Writer(), np.random.default_rng(0)
+    data = rng.integers(0, 256, (10, 24)).astype(np.uint8)
+    table = w.tensor((10, 24), "uint8", 0.05, 121, data=data)
+    x = w.input((1, 10), "uint8", 0.1, 3)
+    product, kept = w.tensor((10, 10), "uint8", 3.0, 128), w.tensor((1, 10), "uint8", 0.1, 3)
+    w.op("FULLY_CONNECTED", [table, table, -1], [product])
+    w.op("STRIDED_SLICE", [x, w.ints(0, 0), w.ints(1, 10), w.ints(1 << 24, 1)], [kept])
+    w.outputs = [product, kept]
+    _, results = _run(w.bytes(), rng)
+    for got, want in results:
+        assert np.abs(got.astype(int) - want.astype(int)).max() <= 1
+
+
 def test_state_between_inferences_is_refused_by_name() -> None:
     w = Writer()
     x, state = w.input((1, 4), "float32"), w.tensor((1, 4), "float32", variable=True)

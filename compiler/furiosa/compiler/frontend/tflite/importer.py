@@ -101,6 +101,9 @@ def _on_npu(site: Site) -> Reason | None:
     if code not in NPU or site.operator.custom is not None:
         return Reason("no_lowering", f"`{code}` has no NPU lowering", code, "the operators of the table",
                       "replace the operator, or keep it on the CPU")  # fmt: skip
+    if all(index < 0 or site.importer.model.tensors[index].data is not None for index in site.operator.inputs):
+        return Reason("constant_operands", "at least one operand must be computed", "only constants", "one computed",
+                      "fold the operator")  # fmt: skip
     try:
         NPU[code](site)
     except Refusal as refusal:

@@ -127,6 +127,7 @@ def _taken(site: Site, x: Op, ranges: Sequence[range], index: int = 0) -> Op:
     if min(len(r) for r in ranges) < 1:
         raise refuse("not_empty", "tensors on the NPU have at least one element", "none", "1 element",
                      "leave the operator out")  # fmt: skip
+    ranges = [r if len(r) > 1 else range(r.start, r.start + 1) for r in ranges]
     if min(r.step for r in ranges) < 1:
         raise refuse("negative_steps", "a slice must go forward", min(r.step for r in ranges), 1,
                      "slice with positive strides")  # fmt: skip

@@ -209,13 +209,11 @@ def _cumsum(cpu: Cpu) -> None:
 
 
 def _zeros_like(cpu: Cpu) -> None:
-    x = cpu.stored(0)
-    cpu.give(cpu.constant(np.zeros(x.type.shape, x.type.dtype.numpy_name)))
+    cpu.give(cpu.filled(cpu.constant(np.zeros((), cpu.stored(0).type.dtype.numpy_name)), cpu.shape()))
 
 
 def _fill(cpu: Cpu) -> None:
-    value = cpu.stored(1)
-    cpu.give(cpu.add("Expand", [value, cpu.integers(cpu.shape())], cpu.shape(), value.type.dtype))
+    cpu.give(cpu.filled(cpu.stored(1), cpu.shape()))
 
 
 def _range(cpu: Cpu) -> None:

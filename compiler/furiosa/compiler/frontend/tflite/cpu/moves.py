@@ -145,8 +145,7 @@ def _tile(cpu: Cpu) -> None:
 
 
 def _broadcast_to(cpu: Cpu) -> None:
-    x = _moved(cpu)
-    cpu.give(cpu.add("Expand", [x, cpu.integers(cpu.shape())], cpu.shape(), x.type.dtype))
+    cpu.give(cpu.filled(_moved(cpu), cpu.shape()))
 
 
 def _top_k(cpu: Cpu) -> None:
@@ -249,7 +248,7 @@ def _reverse_sequence(cpu: Cpu) -> None:
 def _scatter_nd(cpu: Cpu) -> None:
     """SCATTER_ND of (places, values, shape): sums where a place comes twice."""
     where, values = cpu.cast(cpu.stored(0), DType.I64), _moved(cpu, 1)
-    zeros = cpu.constant(np.zeros(cpu.shape(), values.type.dtype.numpy_name))
+    zeros = cpu.filled(cpu.constant(np.zeros((), values.type.dtype.numpy_name)), cpu.shape())
     cpu.give(cpu.add("ScatterND", [zeros, where, values], cpu.shape(), values.type.dtype, reduction="add"))
 
 

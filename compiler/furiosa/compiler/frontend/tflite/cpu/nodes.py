@@ -18,7 +18,7 @@ from onnx import helper
 from furiosa.compiler.dfg import real_values
 from furiosa.compiler.frontend.node import ELEMENT, Affine, OnnxNode, Project
 from furiosa.compiler.frontend.tflite.model import Tensor
-from furiosa.compiler.frontend.tflite.site import TO_FIRST, TO_GIVEN, Site, ordered
+from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site, ordered
 from furiosa.compiler.graph import Attrs, Op, Reason, TensorType, const
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import UnsupportedError
@@ -187,9 +187,9 @@ class Cpu:
         reshaped = self.add("Reshape", [op, self.integers(shape)], shape, op.type.dtype)
         return replace(reshaped, type=replace(op.type, shape=shape))
 
-    def given(self, op: Op) -> Op:
-        """An image in TFLite's order."""
-        return self.site.importer.transposed(op, TO_GIVEN, self._name("nhwc"))
+    def filled(self, op: Op, shape: tuple[int, ...]) -> Op:
+        """The op repeated to another shape, as broadcasting does."""
+        return self.add("Expand", [op, self.integers(shape)], shape, op.type.dtype)
 
     def shape(self, index: int = 0, images: bool = False) -> tuple[int, ...]:
         """The shape of a result."""
