@@ -356,8 +356,8 @@ def test_external_weights_that_are_not_there(refused: Run) -> None:
 
 def test_outputs_of_the_bench_are_told_apart(refused: Run) -> None:
     Path("m").write_bytes(tiny())
-    assert refused("furiosa-bench", "m", "-o", "m").startswith("error: the output `m` is the model itself\n")
-    assert refused("furiosa-bench", "m", "-T", "m").startswith("error: the output `m` is the model itself\n")
+    assert refused("furiosa-bench", "m", "-o", "m").startswith("error: the output `m` is an input itself\n")
+    assert refused("furiosa-bench", "m", "-T", "m").startswith("error: the output `m` is an input itself\n")
     assert refused("furiosa-bench", "m", "-o", "x", "-T", "./x").startswith("error: two outputs go to `x`\n")
     for option in ("-o", "-T"):
         assert "No space left on device" in refused("furiosa-bench", "m", option, "/dev/full")

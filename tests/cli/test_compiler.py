@@ -259,9 +259,9 @@ def test_outputs_are_told_apart(run: Run) -> None:
         (("-o", "x", "--report", "x"), "error: two outputs go to `x`\n"),
         (("--report", "folder/../output.enf"), "error: two outputs go to `folder/../output.enf`\n"),
         (("--dot-graph", "x", "--analyze-memory", "./x"), "error: two outputs go to `x`\n"),
-        (("-o", "tiny.onnx"), "error: the output `tiny.onnx` is the model itself\n"),
-        (("-o", "link"), "error: the output `link` is the model itself\n"),
-        (("--report", "hard"), "error: the output `hard` is the model itself\n"),
+        (("-o", "tiny.onnx"), "error: the output `tiny.onnx` is an input itself\n"),
+        (("-o", "link"), "error: the output `link` is an input itself\n"),
+        (("--report", "hard"), "error: the output `hard` is an input itself\n"),
     ):
         status, out, err = run("tiny.onnx", "-q", *arguments)
         assert (status, out, files("link", "hard", "folder")) == (2, "", set())

@@ -84,6 +84,13 @@ def test_images_for_integer_inputs_stay_pixels(tmp_path: Path) -> None:
     assert (sample[0].dtype.name, set(sample[0].reshape(-1).tolist())) == ("uint8", {77})
 
 
+@pytest.mark.parametrize(("mean", "std"), [((0.0,), (0.0,)), ((0.0,), (1.0, 0.0, 1.0)), ((np.nan,), (1.0,)),
+                                           ((0.0,), (np.inf,))])  # fmt: skip
+def test_numbers_that_make_no_pixel(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    with pytest.raises(OptionError, match="pixels cannot become"):
+        Preprocessing(mean=mean, std=std)
+
+
 def wrong(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "empty").mkdir()
     (folder / "text.txt").write_text("x")

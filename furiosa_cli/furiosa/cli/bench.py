@@ -91,7 +91,7 @@ def bench(
     from furiosa.isa.files import check_outputs, save_all
     from furiosa.runtime.bench import BenchConfig, run_bench
 
-    check_outputs(Path(model_path), [output, trace_output, report])
+    check_outputs([Path(model_path)], [output, trace_output, report])
     wanted = [condition(each) for each in conditions]
     chosen = [percentile(each) for each in percentiles]
     before = numbers.read(compare) if compare is not None else None

@@ -102,7 +102,7 @@ def compiler(
 
     target_ir = target_ir.lower()
     output = output or Path(f"output.{target_ir}")
-    check_outputs(source, [output, dot_graph, analyze_memory, report])
+    check_outputs([source], [output, dot_graph, analyze_memory, report])
     _check_layers(target_ir, {"--analyze-memory": analyze_memory, "--report": report})
     config = None if level is None else {**compiler_options(None), "optimization_level": level}
     with shown_log(quiet):

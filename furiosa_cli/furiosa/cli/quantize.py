@@ -93,7 +93,7 @@ def quantize(
 
     if report is not None and report.suffix.lower() not in (".html", ".json"):
         raise OptionError(f"`{report}` is neither .html nor .json", hint="name the report `losses.html`")
-    check_outputs(model, [output, report])
+    check_outputs([model, data], [output, report])
     work = _Work(_read(model, optimize), data, Preprocessing(size, mean, std, layout, bgr), samples, quiet)
     ranges = work.calibrate(method, percentage)
     quantized = work.quantized(ranges, exclude, input_type, output_type)

@@ -63,12 +63,13 @@ def check_writable(path: Path) -> None:
         raise _unwritable(path, f"permission denied in `{folder}`")
 
 
-def check_outputs(source: Path, outputs: Iterable[Path | None]) -> None:
-    """Raise OptionError unless every output can be written, to a place of its own that is not ``source``."""
+def check_outputs(sources: Iterable[Path], outputs: Iterable[Path | None]) -> None:
+    """Raise OptionError unless every output can be written, to a place of its own that is none of the ``sources``."""
+    read = list(sources)
     wanted = [path for path in outputs if path is not None]
     for index, path in enumerate(wanted):
-        if same_file(path, source):
-            raise OptionError(f"the output `{path}` is the model itself", hint="choose another name for the output")
+        if any(same_file(path, source) for source in read):
+            raise OptionError(f"the output `{path}` is an input itself", hint="choose another name for the output")
         if any(same_file(path, other) for other in wanted[:index]):
             raise OptionError(f"two outputs go to `{path}`", hint="give each output a name of its own")
         check_writable(path)

@@ -153,9 +153,11 @@ def analyze(model: ModelProto | bytes, quantized: ModelProto | bytes, dataset: I
     made = load_model(quantized, "the quantized model")[0]
     inputs = [Input.of(v) for v in original.graph.input if v.name in get_pure_input_names(original)]
     tensors = _tensors(original, made)
-    if not tensors or get_output_names(original) != get_output_names(made):
+    if get_output_names(original) != get_output_names(made):
         raise ModelError("the second model is not the first one in int8",
                          hint="compare a float model with what `quantize` made of it")  # fmt: skip
+    if not tensors:
+        raise ModelError("nothing in the second model is quantized", hint="leave fewer operators in float32")
     runs = _Runs(original, made, tensors)
     samples = 0
     for feed in checked(dataset, inputs):

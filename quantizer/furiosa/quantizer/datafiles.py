@@ -31,6 +31,12 @@ class Preprocessing:
     layout: str | None = None
     bgr: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises OptionError for numbers with which no pixel becomes one."""
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and all(self.std)):
+            raise OptionError(f"pixels cannot become (pixel / 255 - mean) / std with mean {self.mean}, std {self.std}",
+                              hint="give finite numbers, and a deviation that is not 0")  # fmt: skip
+
 
 def read_samples(
     path: Path, inputs: Sequence[Input], preprocessing: Preprocessing | None = None, count: int | None = None
