@@ -17,9 +17,9 @@ _STYLE = """
 :root { color-scheme: light dark; --bar: #2a6fb0; --own: #d9822b; --rule: #8884; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; } td, th { padding: .2rem .5rem; border-bottom: 1px solid var(--rule);
-text-align: right; } td:first-child, th:first-child, td:nth-child(2) { text-align: left; } td:first-child {
-overflow-wrap: anywhere; } svg { display: block; } .bar { fill: var(--bar); } .own { fill: var(--own); }
-.code { fill: currentColor; opacity: .6; } .note { opacity: .75; }
+text-align: right; } td:first-child, th:first-child, .tensors tr :nth-child(2) { text-align: left; }
+td:first-child { overflow-wrap: anywhere; } svg { display: block; } .bar { fill: var(--bar); }
+.own { fill: var(--own); } .code { fill: currentColor; opacity: .6; } .note { opacity: .75; }
 """
 
 
@@ -43,7 +43,7 @@ def to_html(analysis: Analysis, exclusions: list[Exclusion], title: str) -> str:
         f"<!doctype html><html lang=en><head>{head}</head><body><h1>{escape(title)}</h1>"
         f"<p>{len(analysis.losses)} quantized tensors, {analysis.samples} samples. SQNR is the power of the float "
         "values over that of the error: with the errors of all operators before it (blue), and of the operator alone "
-        f"(orange). Lower is worse.</p>{_exclusions(exclusions)}<h2>Tensors</h2><table><tr>"
+        f"(orange). Lower is worse.</p>{_exclusions(exclusions)}<h2>Tensors</h2><table class=tensors><tr>"
         f"{''.join(f'<th>{name}</th>' for name in titles)}</tr>{tensors}</table></body></html>\n"
     )
 
@@ -65,14 +65,15 @@ def _exclusions(exclusions: list[Exclusion]) -> str:
               "NPU clusters", "operators on the CPU")  # fmt: skip
     return (
         f"<h2>Leaving operators out</h2><table><tr>{''.join(f'<th>{name}</th>' for name in titles)}</tr>{rows}</table>"
-        "<p class=note>The time of the parts on the CPU is that of the computer they run on, and not in these figures."
-        "</p>"
+        "<p class=note><code>furiosa quantize --exclude NAME</code> leaves a node out. The time of the parts on the "
+        "CPU is that of the computer they run on, and not in these figures.</p>"
     )
 
 
 def _tensor(loss: TensorLoss, analysis: Analysis) -> str:
     cells = (
-        f"<td title={_quoted(loss.node)}>{escape(loss.tensor)}</td><td>{escape(loss.operator) or 'input'}</td>"
+        f"<td title={_quoted(loss.node)}>{escape(loss.tensor)}</td>"
+        f"<td>{escape(loss.operator) or 'input'}</td>"
         f"<td>{_decibels(loss.sqnr_db)}</td><td>{_decibels(loss.alone_sqnr_db)}</td><td>{_bars(loss)}</td>"
         f"<td>{loss.cosine:.5f}</td><td>{loss.clipped:.3%}</td><td>{loss.unused_codes:.0%}</td>"
     )
