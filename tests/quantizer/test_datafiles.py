@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -82,6 +83,18 @@ def test_images_for_integer_inputs_stay_pixels(tmp_path: Path) -> None:
     image.fromarray(np.full((4, 6), 77, np.uint8)).save(tmp_path / "a.png")
     (sample,) = read(tmp_path, Input("x", np.dtype(np.uint8), (1, 1, 4, 6)))
     assert (sample[0].dtype.name, set(sample[0].reshape(-1).tolist())) == ("uint8", {77})
+
+
+def test_an_npy_file_is_read_sample_by_sample(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((200, 3, 40, 60))
+    np.save(tmp_path / "data.npy", x)
+    found = read_samples(tmp_path / "data.npy", [Input("x", np.dtype(np.float32), (1, 3, 40, 60))])
+    tracemalloc.start()
+    try:
+        assert all(np.array_equal(sample[0], x[i : i + 1].astype(np.float32)) for i, sample in enumerate(found))
+        assert tracemalloc.get_traced_memory()[1] < x.nbytes / 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("mean", "std"), [((0.0,), (0.0,)), ((0.0,), (1.0, 0.0, 1.0)), ((np.nan,), (1.0,)),

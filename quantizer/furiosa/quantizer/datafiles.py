@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX, open_memmap
 
 from furiosa.isa.errors import OptionError, UnsupportedError
 from furiosa.quantizer.samples import Array, Input
@@ -106,16 +107,17 @@ def _arrays(file: Path, inputs: Sequence[Input]) -> Iterator[list[Array]]:
         raise OptionError(f"the arrays of `{file}` hold different numbers of samples: {sorted(counts)}",
                           hint="the first axis of each counts samples")  # fmt: skip
     for index in range(counts.pop()):
-        yield [_sample(array, x, index) for array, x in zip(chosen, inputs)]
+        yield [_typed(_sample(array, x, index), x) for array, x in zip(chosen, inputs)]
 
 
 def _load(file: Path) -> Array | dict[str, Array]:
-    """The array of an .npy file, or those of an .npz file by name."""
+    """The array of an .npy file, which stays in the file until it is read, or those of an .npz file by name."""
     try:
         with file.open("rb") as opened:
+            if opened.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
+                return open_memmap(file, mode="r")
+            opened.seek(0)
             loaded = np.load(opened, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
             members = {name: loaded[name] for name in loaded.files}
             return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}
     except Exception as error:  # NumPy raises many kinds for damaged files
@@ -123,14 +125,18 @@ def _load(file: Path) -> Array | dict[str, Array]:
 
 
 def _chosen(arrays: dict[str, Array], x: Input, inputs: Sequence[Input], file: Path) -> Array:
-    """The array for an input, in its element type."""
+    """The array for an input."""
     if x.name not in arrays and not (len(inputs) == len(arrays) == 1):
         raise OptionError(f"`{file}` has no array for input `{x.name}`, only {', '.join(map(repr, arrays))}",
                           hint=f"write it with `numpy.savez(file, **{{{x.name!r}: x}})`")  # fmt: skip
-    array = arrays.get(x.name, next(iter(arrays.values())))
-    whole = x.dtype.kind == "f" and array.dtype.kind in "iuf"
+    return arrays.get(x.name, next(iter(arrays.values())))
+
+
+def _typed(array: Array, x: Input) -> Array:
+    """The array in memory, with the element type of a float input."""
+    numbers = x.dtype.kind == "f" and array.dtype.kind in "iuf"
     with np.errstate(over="ignore"):  # what becomes infinite is refused as such
-        return array.astype(x.dtype) if whole else array
+        return np.array(array, x.dtype if numbers else None)
 
 
 def _batch(x: Input) -> int:
