@@ -46,10 +46,7 @@ class Exchange(Workers):
         Raises as ``check_receiving``, DrainedError when there will be no more results.
         """
         self.check_receiving()
-        try:
-            result = self._results.popleft() if self._results else None
-        except IndexError:  # another thread has taken the last
-            result = None
+        result = self._ready()
         if result is None:
             return self._wait_for_result(waiter)
         if self._waiting and self._idle:  # there was no room for more results
@@ -57,10 +54,16 @@ class Exchange(Workers):
                 self._call_worker()
         return result
 
+    def _ready(self) -> Request | None:
+        """The next result, if there is one; without a lock, as in ``Places``."""
+        try:
+            return self._results.popleft() if self._results else None
+        except IndexError:  # another thread has taken the last
+            return None
+
     def _wait_for_result(self, waiter: Callable[[], W]) -> Request | W:
         with self._lock:
-            if self._results:
-                result = self._results.popleft()
+            if (result := self._ready()) is not None:
                 self._call_worker()
                 return result
             self.check_receiving()  # somebody may have closed it meanwhile
