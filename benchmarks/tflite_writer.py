@@ -54,11 +54,12 @@ class Writer:
         data: Any = None,
         name: str = "",
         variable: bool = False,
+        signature: Sequence[int] = (),
     ) -> int:
         """A tensor, a constant when there is ``data``; ``scale`` is one number or one for each index of ``axis``."""
         tensor: Any = schema.TensorT()
         tensor.shape, tensor.type, tensor.buffer = list(shape), _TYPES[dtype], 0
-        tensor.isVariable = variable
+        tensor.isVariable, tensor.shapeSignature = variable, list(signature) or None
         tensor.name = name or f"t{len(self._tensors)}"
         if scale is not None:
             quant: Any = schema.QuantizationParametersT()

@@ -205,6 +205,22 @@ def test_a_computed_operand_that_must_be_a_constant_is_refused_by_name() -> None
         compile_model(w.bytes(), cache_enabled=False)
 
 
+def test_only_inputs_must_have_static_shapes() -> None:
+    """-1 for the batch is the file's 1; a tensor inside may have it on another axis."""
+    w = Writer()
+    x = w.tensor((1, 3, 2), "int8", 0.1, 3, signature=(-1, 3, 2))
+    w.inputs, w.outputs = [x], [w.tensor((3, 1, 2), "int8", 0.1, 3, signature=(3, -1, 2))]
+    w.op("TRANSPOSE", [x, w.ints(1, 0, 2)], w.outputs)
+    for got, want in _run(w.bytes(), np.random.default_rng(0))[1]:
+        np.testing.assert_array_equal(got, want)
+    w = Writer()
+    w.inputs = [w.tensor((1, 1, 2), "int8", 0.1, 3, signature=(-1, -1, 2))]
+    w.outputs = [w.tensor((1, 1, 2), "int8", 0.1, 3)]
+    w.op("RELU", w.inputs, w.outputs)
+    with pytest.raises(ModelError, match="tensor `t0` contains an unsupported dimension value: -1"):
+        compile_model(w.bytes(), cache_enabled=False)
+
+
 def test_a_product_of_constants_and_a_stride_beyond_its_axis_compile() -> None:
     w, rng = Writer(), np.random.default_rng(0)
     data = rng.integers(0, 256, (10, 24)).astype(np.uint8)

@@ -16,7 +16,7 @@ from furiosa.isa.errors import ModelError, UnsupportedError
 _EXPORT = "convert the model again; a valid file opens in LiteRT's `Interpreter`"
 _MOST_AXES = 8
 _MOST_ELEMENTS = 2**31
-_UNKNOWN_AXIS = "convert the model with a static input shape"
+UNKNOWN_AXIS = "convert the model with a static input shape, batch included"
 
 
 def is_tflite(data: bytes) -> bool:
@@ -54,13 +54,17 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The first subgraph of a file."""
+    """The first subgraph of a file.
+
+    ``open``: some tensor has axes of any extent, other than a first one for the batch; their shapes may be no shapes.
+    """
 
     name: str
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    open: bool = False
 
 
 def read(data: bytes, where: str) -> Model:
@@ -83,10 +87,18 @@ class _Reader:
         if graph is None:
             raise Damaged("there is no graph in it")
         self.names: set[str] = set()
+        self.open: dict[int, int] = {}
         tensors = tuple(self._tensor(index, table) for index, table in enumerate(graph.tables(0)))
         operators = tuple(self._operator(index, table) for index, table in enumerate(graph.tables(3)))
-        model = Model(graph.text(4) or "main", tensors, operators, graph.integers(1), graph.integers(2))
+        model = Model(
+            graph.text(4) or "main", tensors, operators, graph.integers(1), graph.integers(2), bool(self.open)
+        )
         _check_order(model)
+        for index in self.open.keys() & set(model.inputs):
+            name = tensors[index].name
+            raise ModelError(f"the static shape of tensor `{name}` contains an unsupported dimension value: -1",
+                             where=f"{self.where}, axis {self.open[index]} of tensor `{name}`",
+                             hint=UNKNOWN_AXIS)  # fmt: skip
         return model
 
     def _code(self, table: Table) -> tuple[str, bool]:
@@ -110,11 +122,8 @@ class _Reader:
         shape, signature = table.integers(0), table.integers(7)
         if len(shape) > _MOST_AXES or min(shape, default=1) < 0 or prod(n or 1 for n in shape) >= _MOST_ELEMENTS:
             raise Damaged(f"tensor `{name}` has shape {shape}")
-        if -1 in signature:
-            axis = signature.index(-1)
-            if axis >= len(shape) or axis > 0 or shape[0] != 1 or -1 in signature[1:]:
-                raise ModelError(f"the static shape of tensor `{name}` contains an unsupported dimension value: -1",
-                                 where=f"{self.where}, axis {axis} of tensor `{name}`", hint=_UNKNOWN_AXIS)  # fmt: skip
+        if -1 in signature and (-1 in signature[1:] or not shape or shape[0] != 1):
+            self.open[index] = signature.index(-1, 1) if -1 in signature[1:] else 0
         dtype = TYPES.get(table.integer(1, "b"), "unknown")
         if table.table(6) is not None:
             raise UnsupportedError(f"tensor `{name}` is sparse", where=self.where, hint="store the weights densely")

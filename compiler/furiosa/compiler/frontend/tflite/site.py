@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from furiosa.compiler.frontend.tflite import window
-from furiosa.compiler.frontend.tflite.model import Model, Operator, Tensor
+from furiosa.compiler.frontend.tflite.model import UNKNOWN_AXIS, Model, Operator, Tensor
 from furiosa.compiler.frontend.tflite.window import Pads, Two
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
 from furiosa.compiler.ops import OPS
@@ -230,11 +230,13 @@ class Site:
 
     def fault(self, why: str) -> ModelError:
         """The error for an operator that is not consistent."""
-        batch = self.importer.batch_size
-        return ModelError(
-            f"operator `{self.operator.name}` is not consistent: {why}", where=self.importer.where,
-            hint="convert the model again" if batch == 1 else f"a batch size of {batch} may not suit it; try 1",
-        )  # fmt: skip
+        batch, hint = self.importer.batch_size, "convert the model again"
+        if batch != 1:
+            hint = f"a batch size of {batch} may not suit it; try 1"
+        elif self.importer.model.open:
+            hint = UNKNOWN_AXIS
+        return ModelError(f"operator `{self.operator.name}` is not consistent: {why}", where=self.importer.where,
+                          hint=hint)  # fmt: skip
 
 
 def clamped(activation: int, type_: TensorType) -> tuple[int, int]:
