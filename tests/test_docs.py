@@ -126,7 +126,8 @@ Run = Callable[[str], "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def run(commands: Path, digits: Path, tmp_path: Path) -> Run:
     """Runs a bash script in a folder that looks like the top of the repository and has ``digits.onnx``."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for folder in ("benchmarks", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     shutil.copy(digits, tmp_path)
     surroundings = {name: value for name, value in os.environ.items() if name not in env.VARIABLES}
     surroundings |= {
