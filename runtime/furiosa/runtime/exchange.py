@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from furiosa.runtime.engine import Engine, check_size
 from furiosa.runtime.failures import ClosedError, DrainedError, runtime_errors
@@ -33,6 +34,15 @@ class Exchange(Workers):
         self._early: dict[int, Request] = {}  # done before one that was submitted before
         self._next_result = 0
         self._receivers: deque[Waiter] = deque()
+
+    def give_up_submitting(self, waiter: Waiter) -> None:
+        """Somebody who waited for a place goes away: the request has no result, unless that was received already."""
+        super().give_up_submitting(waiter)
+        if (request := waiter.given) is not None:
+            with self._lock, suppress(ValueError):
+                request.given_up = True
+                self._results.remove(request)
+                self._call_worker()
 
     def check_receiving(self) -> None:
         """Raise FuriosaRuntimeError after ``close``, or in a forked child."""
@@ -98,6 +108,8 @@ class Exchange(Workers):
             self._early[request.number] = request
         while (result := self._early.pop(self._next_result, None)) is not None:
             self._next_result += 1
+            if result.cancelled:
+                continue
             if self._receivers:
                 woken.append(self._give(result))
             else:

@@ -20,10 +20,10 @@ Array = NDArray[Any]
 class Request:
     """One inference: its inputs, then its outputs or its error. ``number`` counts in the order of execution.
 
-    ``origin`` is, for the profiler, who submitted it.
+    ``origin`` is, for the profiler, who submitted it; ``given_up`` when that was cancelled.
     """
 
-    __slots__ = ("context", "error", "inputs", "number", "origin", "outputs")
+    __slots__ = ("context", "error", "given_up", "inputs", "number", "origin", "outputs")
 
     def __init__(self, inputs: list[Array], context: object) -> None:
         self.inputs = inputs
@@ -31,12 +31,13 @@ class Request:
         self.number = -1
         self.outputs: list[Array] = []
         self.error: Exception | None = None
+        self.given_up = False
         self.origin = origin()
 
     @property
     def cancelled(self) -> bool:
         """Whether nobody wants the result any more."""
-        return False
+        return self.given_up
 
 
 class Waiter(Protocol):

@@ -114,7 +114,7 @@ class Workers(ABC):
         return True
 
     def give_up_submitting(self, waiter: Waiter) -> None:
-        """Somebody who waited for a place goes away: the request is not submitted, unless a worker has it already."""
+        """Somebody who waited for a place goes away, and the request leaves the line if it is there already."""
         with self._lock:
             if waiter.given is None:
                 self._submitters = deque(entry for entry in self._submitters if entry[1] is not waiter)
