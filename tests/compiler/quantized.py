@@ -27,6 +27,8 @@ class Builder:
 
     def __init__(self, dtype: str = "uint8", opset: int = 13, seed: int = 0, **domains: int) -> None:
         self.dtype, self.opset, self.domains = dtype, opset, domains
+        if opset < 10:  # QuantizeLinear is younger; ONNX Runtime has it for older models
+            self.domains["com_microsoft"] = 1
         self.rng = np.random.default_rng(seed)
         self.nodes: list[onnx.NodeProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []
@@ -60,6 +62,8 @@ class Builder:
         """A node; the name of its (first) output."""
         name = self._name(kind)
         names = [name, *(f"{name}:{i}" for i in range(1, outputs))]
+        if self.opset < 10 and kind in ("QuantizeLinear", "DequantizeLinear"):
+            attributes["domain"] = "com.microsoft"
         self.nodes.append(helper.make_node(kind, list(inputs), names, name=f"node_{name}", **attributes))
         return name
 
@@ -68,14 +72,13 @@ class Builder:
         name = self._name("q")
         self.points[name] = None if scale is None else (scale, zero)
         inputs = [x, f"{name}_s", f"{name}_z"]
-        self.nodes.append(helper.make_node("QuantizeLinear", inputs, [name], name=f"node_{name}"))
+        domain = {"domain": "com.microsoft"} if self.opset < 10 else {}
+        self.nodes.append(helper.make_node("QuantizeLinear", inputs, [name], name=f"node_{name}", **domain))
         return name
 
     def dequantize(self, q: str) -> str:
         """DequantizeLinear of what ``quantize`` gave, with the same parameters."""
-        name = self._name("dq")
-        self.nodes.append(helper.make_node("DequantizeLinear", [q, f"{q}_s", f"{q}_z"], [name], name=f"node_{name}"))
-        return name
+        return self.op("DequantizeLinear", q, f"{q}_s", f"{q}_z")
 
     def q(self, x: str, scale: float | None = None, zero: int = 0) -> str:
         """The tensor quantized and dequantized."""
@@ -135,7 +138,7 @@ class Builder:
             float_node = onnx.NodeProto()
             float_node.CopyFrom(node)
             if node.doc_string or node.output[0] in self.points or (node.input[:1] and node.input[0] in self.points):
-                float_node.op_type = "Identity"
+                float_node.op_type, float_node.domain = "Identity", ""
                 del float_node.input[1:]
                 float_node.ClearField("attribute")
             nodes.append(float_node)
