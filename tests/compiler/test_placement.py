@@ -200,6 +200,33 @@ def test_what_is_just_allowed_is_a_legal_program(build: Case) -> None:
     assert on_cpu(same(b.model(build(b)), 1.01 / 16)) == {}
 
 
+def _dynamic(b: Builder) -> str:
+    """A tensor whose rank nothing tells."""
+    part = b.op("NonZero", b.op("Relu", b.input(1, 4)))
+    return b.q(b.op("Relu", b.q(b.op("Cast", part, to=1), 0.1)), 0.1)
+
+
+def _four_bits(b: Builder) -> str:
+    import ml_dtypes
+
+    stored = b.const(b.rng.integers(-8, 8, (2, 3, 1, 1)), ml_dtypes.int4)
+    w = b.op("DequantizeLinear", stored, b.const(0.1), b.const(0, ml_dtypes.int4))
+    return b.q(b.op("Conv", b.qinput(1, 3, 4, 4), w), 0.05)
+
+
+@pytest.mark.parametrize(("dtype", "code", "actual", "build"), [
+    ("uint16", "not_quantized", "uint16", of("Relu", (1, 4))),
+    ("int16", "not_quantized", "int16", of("Add", (4,), (4,))),
+    ("uint8", "weights_not_quantized", "int4[2,3,1,1]", _four_bits), ("uint8", "static_shape", "(2, -1)", _dynamic),
+])  # fmt: skip
+def test_other_integers_and_unknown_shapes(dtype: str, code: str, actual: str, build: Case) -> None:
+    """They run on the CPU with ONNX Runtime's results, and the report names what was found."""
+    b = Builder(dtype, opset=21)
+    report = same(b.model(build(b)), 0.06)
+    assert (code, actual) in {(row["reason_code"], row["actual"]) for row in report["placement"]}
+    check_reasons(report)
+
+
 def test_every_rule_has_a_sentence_a_limit_and_a_hint() -> None:
     rules = {rule.code: rule for row in OPS.values() for rule in row.every_rule}
     assert set(rules) <= {code for code, *_ in REFUSED} | {"no_dilation", "output_channel_scales"}

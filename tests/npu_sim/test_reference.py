@@ -240,8 +240,11 @@ def test_random_latencies_find_missing_waits(random_program: Callable[..., Progr
 
 def test_every_opcode_is_complete(random_program: Callable[..., Program]) -> None:
     """A new instruction needs a place in the random programs, hence in hazards, rules and execution; and its cycles."""
-    found = {type(inst): inst for seed in range(25) for inst in decode(random_program(seed).code)}
+    programs = [random_program(seed) for seed in range(25)]
+    found = {type(inst): inst for program in programs for inst in decode(program.code)}
     assert set(found) == set(lir.INSTRUCTIONS.values())
+    for program in programs:
+        Interpreter(program, decode(program.code)).run([np.zeros(port.size, np.uint8) for port in program.inputs])
     for inst in found.values():
         assert regions(inst).writes
         assert cycles(inst, WARBOY) > 0

@@ -17,6 +17,7 @@ from furiosa.compiler.ops.layout import TO_NCHW, TO_NHWC, nhwc, transpose, view
 from furiosa.compiler.ops.table import QUANTIZE
 
 _MOVES = ("npu.view", "npu.transpose")
+_AFFINE = ("QuantizeLinear", "DequantizeLinear")
 _LONGEST_ROW = 16
 HOST_KINDS = ("quantize", "dequantize", "lower", "unlower", "widen", "narrow")
 
@@ -34,17 +35,32 @@ def split(graph: Graph) -> Graph:
 def _reason(op: Op) -> Reason:
     """Why a node that nobody tried to absorb is on the CPU."""
     node: OnnxNode = op.attrs
-    if (node.domain, node.op_type) in (("", "QuantizeLinear"), ("", "DequantizeLinear")):
+    unknown = next((x for x in op.inputs if x.kind != "const" and not x.type.static), None)
+    if unknown is not None and (node.op_type in BY_ONNX or node.op_type in _AFFINE) and not node.domain:
+        return Reason("static_shape", "shapes on the NPU must be known when the model is compiled", _kind(unknown),
+                      "static", "compute shapes from constants, or keep this part on the CPU")  # fmt: skip
+    if node.op_type in _AFFINE and not node.domain:
+        integers = op if node.op_type == "QuantizeLinear" else op.inputs[0]
         return Reason("no_lowering", "only per-tensor int8 and uint8 quantization with constant parameters is "
-                      "accelerated", op.type.dtype.numpy_name, "int8 or uint8", "quantize the model anew")  # fmt: skip
+                      "accelerated", _kind(integers), "int8 or uint8", "quantize the model anew")  # fmt: skip
     if node.domain or node.op_type not in BY_ONNX:
         return Reason("no_lowering", f"`{node.op_type}` has no NPU lowering", node.op_type,
                       "the operators of the table", alternative(node.op_type))  # fmt: skip
-    found = next((x.type.dtype.numpy_name for x in op.inputs if x.kind not in ("dequantize", "const", "absent")), None)
+    stored = [x.inputs[0] for x in op.inputs if x.kind == "dequantize"]
+    wide = next((x for x in stored if x.kind != "const" and not x.type.dtype.quantized), None)
+    if wide is not None:
+        return Reason("not_quantized", "the inputs must be int8 or uint8 with one scale", _kind(wide), "int8 or uint8",
+                      "quantize the model anew, with 8 bits")  # fmt: skip
+    found = next((_kind(x) for x in op.inputs if x.kind not in ("dequantize", "const", "absent")), None)
     if found is None:
-        return Reason("not_quantized", "the operator's result is not quantized", op.type.dtype.numpy_name,
-                      "int8 or uint8", QUANTIZE)  # fmt: skip
+        return Reason("not_quantized", "the operator's result is not quantized", _kind(op), "int8 or uint8",
+                      QUANTIZE)  # fmt: skip
     return Reason("not_quantized", "the operator is not quantized", found, "int8 or uint8", QUANTIZE)
+
+
+def _kind(op: Op) -> str:
+    """The element type of a tensor, or the type of what is none."""
+    return op.type.form or op.type.dtype.numpy_name
 
 
 def lower(graph: Graph) -> Graph:

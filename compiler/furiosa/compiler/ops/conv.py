@@ -82,6 +82,9 @@ def output_channel_scales(op: Op) -> str | None:
 def quantized_weights(unit: Unit) -> Op:
     """The weights; as int8 with zero point 0 wherever their values fit into it."""
     second = unit.inputs[1] if len(unit.inputs) > 1 else None
+    if second is not None and second.kind == "onnx" and second.attrs.op_type == "DequantizeLinear":
+        raise refuse("weights_not_quantized", "the weights must be a quantized constant",
+                     second.inputs[0].type.form or "not in int8", "int8", "quantize the weights as int8")  # fmt: skip
     if second is not None and second.kind != "const":
         raise refuse("computed_weights", "the weights must be constant", f"`{second.name}` is computed",
                      "constant weights",
