@@ -14,21 +14,24 @@ from furiosa.isa.errors import UnsupportedError
 from furiosa.isa.target import Target
 
 _TRIED = 4
-_LEAST = 1 << 20
+_LEAST = 1 << 16
 
 
 def build(cluster: Cluster, target: Target, effort: Effort = DEFAULT_EFFORT) -> Gir:
     """Tile, schedule and place an NPU cluster on a target; equal arguments give the equal GIR.
 
-    Where SRAM is tight, the schedules for less of it are tried too, and the one with the shortest timeline is taken: a
-    rule that looks one job ahead can do worse with more room. More effort never makes the timeline longer.
+    Where SRAM is tight or the tensor unit waits, the schedules for less SRAM are tried too, and the one with the
+    shortest timeline is taken: a rule that looks one job ahead can do worse with more room, and so can transfers that
+    come to hold each other up. More effort never makes the timeline longer.
 
     Raises UnsupportedError naming the operator and its bytes when one does not fit the target's SRAM however it is cut.
     """
     first = candidate(cluster, target, Choices(target.sram_bytes))
     if effort.level == 0:
         return first.gir
-    best = min((first, *_with_less(cluster, target)), key=lambda each: each.cycles) if first.tight else first
+    best = first
+    if first.tight or first.waits:
+        best = min((first, *_with_less(cluster, target)), key=lambda each: each.cycles)
     return search(cluster, best, effort).gir if effort.level > 1 else best.gir
 
 

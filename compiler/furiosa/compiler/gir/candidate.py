@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.gir.bands import in_bands
@@ -16,6 +17,7 @@ from furiosa.compiler.gir.schedule import Schedule
 from furiosa.compiler.graph import Op
 from furiosa.compiler.lir.linearize import linearize
 from furiosa.isa.enf import Port
+from furiosa.isa.instructions import Engine, Instruction
 from furiosa.isa.memory import Memory
 from furiosa.isa.target import Target
 from furiosa.isa.timeline import Timeline, schedule
@@ -35,14 +37,25 @@ class Candidate:
     starts: tuple[int, ...]
 
     @cached_property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Its instructions as one stream."""
+        return linearize(self.gir).instructions
+
+    @cached_property
     def timeline(self) -> Timeline:
         """The timeline of its instructions."""
-        return schedule(linearize(self.gir).instructions, self.target)
+        return schedule(self.instructions, self.target)
 
     @property
     def cycles(self) -> int:
         """The time that it takes."""
         return self.timeline.cycles
+
+    @property
+    def waits(self) -> bool:
+        """Whether the tensor unit waits between its first and its last instruction."""
+        working = [span for span, inst in zip(self.timeline.spans, self.instructions) if inst.engine is Engine.COMPUTE]
+        return any(before[1] < after[0] for before, after in pairwise(working))
 
 
 def work_of(cluster: Cluster, choices: Choices) -> Work:
