@@ -68,6 +68,29 @@ def test_constants_are_found_again(tmp_path: Path, programs: Programs) -> None:
     assert max(map(abs, (*of(found).times.values(), *of(found).classes.values()))) < 0.1
 
 
+def test_families_are_left_out_together(tmp_path: Path) -> None:
+    given = published(tmp_path, {"npu_total": 1.0}, {})
+    names = ["net", "yolov5s", "yolov5xu", "yolov8s"]
+    assert calibrate.groups(given, names, "family") == [["net"], ["yolov5s", "yolov5xu"], ["yolov8s"]]
+    assert calibrate.groups(given, names, "network") == [[name] for name in names]
+
+
+def test_a_term_can_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Broadcasts take time, and `--fit` finds other constants without them."""
+    published(tmp_path, {"npu_total": 30.0}, {})
+    found = {}
+    for more in ((), ("--without", "broadcast"), ("--without", "broadcast", "--fit")):
+        monkeypatch.setattr("sys.argv", ["calibrate.py", str(tmp_path), "--json", *more])
+        calibrate.main()
+        found[more] = json.loads(capsys.readouterr().out)
+    whole, without, fitted = found.values()
+    assert without["times"][0]["modelled_us"] < whole["times"][0]["modelled_us"]
+    assert set(whole["constants"]) - set(fitted["constants"]) == {"broadcast_bytes_per_cycle"}
+    assert fitted["time_errors"]["mean"] < without["time_errors"]["mean"]
+
+
 def test_the_report_names_every_error(tmp_path: Path, programs: Programs, capsys: pytest.CaptureFixture[str]) -> None:
     given = published(tmp_path, {"npu_latency": 10.0}, {"LowLevelConv2d": 5.0})
     found = calibrate.errors(given, programs, TRUTH, ["net"])

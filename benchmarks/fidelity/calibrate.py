@@ -1,16 +1,18 @@
 """How far modelled times are from published ones, and the constants of `isa/targets/warboy.toml` that fit them best.
 
-    python benchmarks/fidelity/calibrate.py FOLDER [--fit] [--folds] [--json]
+    python benchmarks/fidelity/calibrate.py FOLDER [--fit] [--folds [network|family]] [--without TERM] [--json]
 
 FOLDER holds `anchors.json` and the networks that it names. Without options: the errors of the constants as they stand.
 `--fit` searches better ones. `--folds` leaves out one network after the other: it is predicted with constants that were
-fitted to the others, from the same start. No constant belongs to a network.
+fitted to the others, from the same start; or one family of networks after the other. `--without` takes a term out of
+the model, which says what that is worth. No constant belongs to a network.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,7 +39,13 @@ _START = {
 }  # fmt: skip
 _ITERATIONS = 9
 _STEP = 0.02
-_RIDGE = 1e-6 * np.eye(len(CALIBRATED))
+_RIDGE = 1e-6
+_NONE = 10**9
+TERMS: Mapping[str, Mapping[str, float]] = {
+    "gather": {"gather_cycles": 1}, "broadcast": {"broadcast_bytes_per_cycle": _NONE},
+    "exchange": {"exchange_bytes_per_cycle": _NONE}, "spread": {"spread_bytes_per_cycle": _NONE},
+}  # fmt: skip
+"""The terms that no published source names, and what takes them out of the model."""
 
 Constants = Mapping[str, float]
 Floats = NDArray[np.float64]
@@ -91,6 +99,7 @@ def residuals(found: Errors) -> Floats:
 def fit(of: Callable[[Constants], Errors], start: Constants) -> Constants:
     """The constants with the least squares (Levenberg-Marquardt on their logarithms), then rounded."""
     names = list(start)
+    ridge = _RIDGE * np.eye(len(names))
 
     def at(point: Floats) -> Floats:
         return residuals(of(dict(zip(names, np.exp(point).tolist()))))
@@ -100,7 +109,7 @@ def fit(of: Callable[[Constants], Errors], start: Constants) -> Constants:
     for _ in range(_ITERATIONS):
         slopes = np.stack([(at(point + step) - now) / _STEP for step in _STEP * np.eye(len(names))], axis=1)
         square = slopes.T @ slopes
-        tried = point - np.linalg.solve(square + damping * (np.diag(np.diag(square)) + _RIDGE), slopes.T @ now)
+        tried = point - np.linalg.solve(square + damping * (np.diag(np.diag(square)) + ridge), slopes.T @ now)
         after = at(tried)
         if after @ after < now @ now:
             point, now, damping = tried, after, damping / 3
@@ -160,26 +169,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="anchors.json and the networks that it names")
     parser.add_argument("--fit", action="store_true", help="search the constants that fit best, and print them")
-    parser.add_argument("--folds", action="store_true", help="also predict each network from the others")
+    parser.add_argument("--folds", nargs="?", const="network", choices=("network", "family"),
+                        help="also predict each network, or each family of them, from the others")  # fmt: skip
+    parser.add_argument("--without", choices=sorted(TERMS), help="take this term out of the model")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
     anchors = Anchors.read(options.folder)
     programs = _programs(anchors)
     networks = sorted({network for network, _ in programs})
-    of = partial(errors, anchors, programs)
-    constants: Constants = {name: getattr(target("warboy"), name) for name in CALIBRATED}
+    fixed = TERMS[options.without] if options.without else {}
+    start = {name: value for name, value in _START.items() if name not in fixed}
+
+    def of(constants: Constants, networks: Collection[str]) -> Errors:
+        return errors(anchors, programs, {**constants, **fixed}, networks)
+
+    constants: Constants = {name: getattr(target("warboy"), name) for name in start}
     if options.fit:
-        constants = fit(partial(of, networks=networks), _START)
+        constants = fit(partial(of, networks=networks), start)
         print("\n".join(f"{name} = {value}" for name, value in constants.items()), file=sys.stderr)
     folds: dict[Figure, float] = {}
-    for network in networks if options.folds else ():
-        others = fit(partial(of, networks=[n for n in networks if n != network]), _START)
-        folds |= of(others, [network]).times
+    for left_out in groups(anchors, networks, options.folds) if options.folds else ():
+        others = fit(partial(of, networks=[n for n in networks if n not in left_out]), start)
+        folds |= of(others, left_out).times
     data = {"constants": dict(constants)} | report(anchors, of(constants, networks), folds)
     if options.json:
         print(json.dumps(data, indent=1))
     else:
         show(data)
+
+
+def groups(anchors: Anchors, networks: Sequence[str], by: str) -> list[list[str]]:
+    """Networks that are left out together: each by itself, or its family.
+
+    That is its name up to the first digit; networks with published operators are one family, as they tell the floors.
+    """
+    itemised = {item.network for item in anchors.breakdowns}
+    found: dict[str, list[str]] = {}
+    for network in networks:
+        family = "" if network in itemised else re.sub(r"(\d).*", r"\1", network)
+        found.setdefault(family if by == "family" else network, []).append(network)
+    return list(found.values())
 
 
 def _programs(anchors: Anchors) -> Programs:

@@ -201,11 +201,11 @@ def test_duration_is_modelled_time(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_trace(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(monkeypatch, "model.enf", "-T", "trace.json", "-n", "1020") == 0
-    assert capsys.readouterr().err == NOTE + BOTTLENECK + "note: the trace shows 1000 of 1020 queries\n"
+    assert run(monkeypatch, "model.enf", "-T", "trace.json", "-n", "220") == 0
+    assert capsys.readouterr().err == NOTE + BOTTLENECK + "note: the trace shows 200 of 220 queries\n"
     names = [event["name"] for event in json.loads(Path("trace.json").read_text())]
-    assert names.count("Inference") == 2000
-    assert names.count("LowLevelTable") == 1000
+    assert names.count("Inference") == 400
+    assert names.count("LowLevelTable") == 200
 
 
 def test_no_device_is_needed_unless_queries_are_executed(

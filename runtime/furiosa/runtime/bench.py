@@ -43,7 +43,7 @@ Workload: TypeAlias = Literal["L", "T"]
 
 # With the throughput workload a worker sends its next query while the one before executes.
 _QUERIES_A_WORKER = {"L": 1, "T": 2}
-_MOST_TRACED = 1000
+_MOST_TRACED = 200
 _MEASURED_RUNS = 11
 _SEED = 0
 _MOST = 10**12
