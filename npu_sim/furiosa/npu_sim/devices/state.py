@@ -89,6 +89,8 @@ def _create_file(path: Path, size: int) -> None:
         # A link never replaces: of two creators one wins and the other uses the winner's file.
         with suppress(FileExistsError):
             os.link(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # nobody knows the temporary name
     finally:
         with suppress(OSError):
             temporary.unlink()
