@@ -17,9 +17,10 @@ from furiosa.compiler.gir.choices import Choices
 from furiosa.compiler.gir.constants import Constants
 from furiosa.compiler.gir.jobs import Buffer, Job, Ref, Work
 from furiosa.compiler.gir.program import Prefetch, Slot, Step
+from furiosa.compiler.gir.rings import Ring, Rings
 from furiosa.compiler.gir.rows import Tile
 from furiosa.compiler.gir.spills import Spills
-from furiosa.compiler.gir.tiling import Role, Streams, Tiling, smallest_bytes, tile, whole_bytes
+from furiosa.compiler.gir.tiling import Streams, Tiling, smallest_bytes, tile, whole_bytes
 from furiosa.compiler.gir.transfers import slice_load, whole_loads
 from furiosa.isa.errors import UnsupportedError
 from furiosa.isa.instructions import Instruction, Load, Store, View
@@ -36,25 +37,6 @@ class _Step:
     instruction: Instruction
     loads: list[Prefetch]
     stores: list[Store]
-
-
-@dataclass(slots=True)
-class _Ring:
-    """The slots of one streamed operand of a job, used in turn. ``held`` is what the current one holds."""
-
-    address: int
-    role: Role
-    tensor: str
-    kind: str
-    turn: int = -1
-    held: Box | None = None
-    first: int = 0
-    last: int = 0
-
-    @property
-    def slot(self) -> int:
-        """Address of the current slot."""
-        return self.address + (self.turn % self.role.count) * self.role.size
 
 
 class Schedule:
@@ -276,20 +258,21 @@ class Schedule:
 
     def _do(self, index: int, job: Job, tiling: Tiling, streams: Streams, loads: list[Prefetch]) -> None:
         """Append the steps of a job; ``loads`` go with the first one."""
-        rings, params, result = self._slots_for(job, tiling)
+        address = self._take(tiling.bytes) if tiling.bytes else 0
+        rings = Rings.of(job, tiling, address, self.slots, self._last_use)
         out = job.output.buffer
         for box in tiling.boxes:
             placed = job.placed(box)
             boxes = tuple(input_box(reads, placed) for reads in job.reads)
-            addresses = self._parameters(index, job, box, params, loads)
+            addresses = self._parameters(index, job, box, rings.params, loads)
             xs = tuple(
                 self._operand(ref, need, ring if streamed else None, loads)
-                for ref, need, ring, streamed in zip(job.inputs, boxes, rings, streams.inputs)
+                for ref, need, ring, streamed in zip(job.inputs, boxes, rings.inputs, streams.inputs)
             )
             now = len(self._steps)
             if streams.output:
-                self._turn(result, box, now)
-                y = View.dense(result.slot, box.shape)
+                rings.output.turn(box, now)
+                y = View.dense(rings.output.slot, box.shape)
             else:
                 assert out.address is not None
                 y = job.output.view(out.address, box)
@@ -301,29 +284,20 @@ class Schedule:
                 store = Store(src=y, dst=out.dram + job.output.at(box), dst_strides=job.output.strides)
                 self._steps[-1].stores.append(store)
                 out.ready = len(self._steps) - 1
-            self._used((*rings, params, result))
-        for ring in (*rings, params, result):
-            self._close(ring)
+            rings.use(len(self._steps) - 1)
+        rings.close()
         if tiling.bytes:
-            self._sram.give(rings[0].address, tiling.bytes)
+            self._sram.give(address, tiling.bytes)
 
-    def _slots_for(self, job: Job, tiling: Tiling) -> tuple[tuple[_Ring, ...], _Ring, _Ring]:
-        """Take SRAM for the streamed operands of a job: inputs, parameters and output."""
-        address = 0
-        if tiling.bytes:
-            taken = self._sram.take_in_turn(tiling.bytes, self._cursor)
-            assert taken is not None
-            address = taken
-            self._cursor = address + tiling.bytes
-            self.sram_bytes = max(self.sram_bytes, self._cursor)
-        rings = []
-        names = [*((ref.name, "tile") for ref in job.inputs), (job.op.name, "parameters"), (job.output.name, "tile")]
-        for (name, kind), role in zip(names, (*tiling.inputs, tiling.params, tiling.output)):
-            rings.append(_Ring(address, role, name, kind))
-            address += role.bytes
-        return tuple(rings[:-2]), rings[-2], rings[-1]
+    def _take(self, size: int) -> int:
+        """SRAM for the streamed operands of a job; jobs take turns in the largest hole."""
+        address = self._sram.take_in_turn(size, self._cursor)
+        assert address is not None
+        self._cursor = address + size
+        self.sram_bytes = max(self.sram_bytes, self._cursor)
+        return address
 
-    def _operand(self, ref: Ref, box: Box, ring: _Ring | None, loads: list[Prefetch]) -> View | None:
+    def _operand(self, ref: Ref, box: Box, ring: Ring | None, loads: list[Prefetch]) -> View | None:
         """The view of an input box: in its buffer, or in a slot that it is loaded into."""
         buffer = ref.buffer
         if not box.size:
@@ -333,13 +307,13 @@ class Schedule:
             return ref.view(buffer.address, box)
         if ring.held != box:
             assert buffer.dram is not None
-            self._turn(ring, box, 0)
+            ring.turn(box, 0)
             view = View.dense(ring.slot, box.shape)
             ring.first = self._issue(ring.slot, ring.role.size, buffer.ready)
             loads.append(Prefetch(ring.first, Load(dst=view, src=buffer.dram + ref.at(box), src_strides=ref.strides)))
         return View.dense(ring.slot, box.shape)
 
-    def _parameters(self, index: int, job: Job, box: Box, ring: _Ring, loads: list[Prefetch]) -> tuple[int, ...]:
+    def _parameters(self, index: int, job: Job, box: Box, ring: Ring, loads: list[Prefetch]) -> tuple[int, ...]:
         """The addresses of the parameters for a box's channels, which are loaded if they are not there."""
         if not job.params:
             return ()
@@ -348,7 +322,7 @@ class Schedule:
         held = Box((0, 0, 0, 0 if whole else first), (1, 1, 1, job.shape[3] if whole else first + channels))
         fresh = ring.held != held
         if fresh:
-            self._turn(ring, held, 0)
+            ring.turn(held, 0)
         addresses = []
         at = ring.slot
         for parameter in job.params:
@@ -376,27 +350,6 @@ class Schedule:
         """The first step at which bytes may be loaded: free here and ready in DRAM; loads keep the order of need."""
         self._issued = max(self._issued, self._last_use.latest(address, address + size) + 1, ready + 1)
         return self._issued
-
-    def _turn(self, ring: _Ring, box: Box, step: int) -> None:
-        """Go on to the next slot of an operand, which holds ``box`` from ``step`` on."""
-        self._close(ring)
-        ring.turn += 1
-        ring.held, ring.first = box, step
-
-    def _used(self, rings: tuple[_Ring, ...]) -> None:
-        """The current slots are in use until the last step."""
-        last = len(self._steps) - 1
-        for ring in rings:
-            if ring.held is not None:
-                ring.last = last
-                self._last_use.mark(ring.slot, ring.slot + ring.role.size, last)
-
-    def _close(self, ring: _Ring) -> None:
-        """Note what the current slot held."""
-        if ring.held is not None:
-            self.slots.append(
-                Slot(Memory.SRAM, ring.slot, ring.role.size, ring.first, ring.last, ring.kind, ring.tensor, ring.held)
-            )
 
     def _finish(self, index: int, job: Job) -> None:
         """After a job: store what became complete, free what nothing needs."""
