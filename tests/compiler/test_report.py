@@ -8,7 +8,7 @@ import pytest
 from tests.compiler.quantized_nets import floats, mixed, resnet, tiny
 
 from furiosa.compiler import compile_model
-from furiosa.compiler.report import render
+from furiosa.compiler.report import render, render_placement
 
 KEYS = {
     "schema_version": int, "target": str, "batch_size": int, "optimization": dict, "macs": int, "npu_clusters": int,
@@ -59,7 +59,11 @@ def test_every_node_of_the_model_has_one_row() -> None:
 def test_table() -> None:
     text = render(compile_model(mixed(), target="warboy").report)
     table, _, reasons = re.sub(r"\d[\d,.]*", "#", text).partition("\nOn the CPU:\n")
-    assert re.fullmatch(r"     # x Sin: .*has no NPU lowering.* \(Sin#\)\n", reasons)
+    assert reasons == (
+        "  `Sin` has no NPU lowering; limit: the operators of the table\n"
+        "     # x Sin (Sin#)\n"
+        "    hint: keep it on the CPU: quantize what lies before and after, so that the NPU gets those parts\n"
+    )
     assert table == (
         "Target              : warboy, batch size #\n"
         "Optimization        : level #\n"
@@ -78,6 +82,19 @@ def test_a_model_without_npu_part_has_a_report_too() -> None:
     report = compile_model(floats()).report
     assert (report["npu_clusters"], report["npu_cycles"], report["macs"], report["cpu_clusters"]) == (0, 0, 0, 1)
     assert "0 on the NPU, 1 on the CPU" in render(report)
+
+
+def test_operators_with_one_reason_stand_together() -> None:
+    reason = {"device": "cpu", "reason_code": "c", "reason": "must hold", "limit": "4", "hint": "do this"}
+    found = [("a", "Conv", "5"), ("b", "Relu", ""), ("c", "Conv", "5"), ("d", "Conv", "6")]
+    rows = [{"node": node, "op": op, "actual": actual, **reason} for node, op, actual in found]
+    assert render_placement(rows).split("On the CPU:\n")[1] == (
+        "  must hold; limit: 4\n"
+        "     2 x Conv: 5 (a, ...)\n"
+        "     1 x Relu (b)\n"
+        "     1 x Conv: 6 (d)\n"
+        "    hint: do this\n"
+    )
 
 
 def test_borders() -> None:

@@ -91,13 +91,17 @@ def render_placement(rows: list[Row]) -> str:
     """Where the operators run, with the reasons, as text for a terminal."""
     devices = Counter(row["device"] for row in rows if row["reason_code"] != "boundary_layout")
     lines = [f"Operators           : {devices['npu']} on the NPU, {devices['cpu']} on the CPU"]
-    reasons: dict[tuple[str, str], list[str]] = {}
+    reasons: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for row in rows:
         if row["device"] == "cpu" and row["reason_code"] != "boundary_layout":
-            why = f"{row['reason']}: {row['actual']}" if row["actual"] else row["reason"]
-            reasons.setdefault((row["op"], why), []).append(row["node"])
+            found = row["op"] if row["actual"] in ("", row["op"]) else f"{row['op']}: {row['actual']}"
+            alike = reasons.setdefault((row["reason"], row["limit"], row["hint"]), {})
+            alike.setdefault(found, []).append(row["node"])
     if reasons:
         lines += ["", "On the CPU:"]
-        lines += [f"  {len(nodes):4} x {op}: {why} ({nodes[0]}{', ...' if len(nodes) > 1 else ''})"
-                  for (op, why), nodes in reasons.items()]  # fmt: skip
+    for (reason, limit, hint), operators in reasons.items():
+        lines.append(f"  {reason}; limit: {limit}" if limit else f"  {reason}")
+        lines += [f"  {len(nodes):4} x {found} ({nodes[0]}{', ...' if len(nodes) > 1 else ''})"
+                  for found, nodes in operators.items()]  # fmt: skip
+        lines += [f"    hint: {hint}"] if hint else []
     return "\n".join(lines) + "\n"
