@@ -195,7 +195,9 @@ def test_verbose_shows_what_is_known_at_every_layer(layer: str, run: Run) -> Non
         assert err == "Where the operators run is settled in the ldfg layer.\n"
     else:
         assert "Operators           : 4 on the NPU, 1 on the CPU\n" in err
-        assert re.search(r"\n\nOn the CPU:\n  `Sin` has no NPU lowering; .*\n     1 x Sin \(Sin8\)\n    hint: .*\n$", err)
+        assert re.search(
+            r"\n\nOn the CPU:\n  `Sin` has no NPU lowering; .*\n     1 x Sin \(Sin8\)\n    hint: .*\n$", err
+        )
     assert ("NPU time (modelled)" in err) == (layer in ("gir", "lir", "enf"))
     assert files("mixed") == {f"output.{layer}"}
 

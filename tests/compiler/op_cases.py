@@ -205,20 +205,21 @@ def binary(kind: str, a: Shape, b: Shape, operand: str, exchanged: bool) -> Case
     return build
 
 
-def _per_channel(a: Shape, b: Shape) -> bool:
-    """Whether a float constant of shape ``b`` can be a table for each channel of ``a``."""
-    shape = (1,) * (len(a) - len(b)) + b
-    return len(a) >= len(b) and all(size == 1 for axis, size in enumerate(shape) if axis != min(1, len(a) - 1))
+def _along_one_axis(a: Shape, b: Shape) -> bool:
+    """Whether a float constant of shape ``b`` can be a table for each index of an axis of ``a``."""
+    return len(a) >= len(b) and sum(size != 1 for size in b) <= 1
 
 
 for _kind, (_a, _b), _operand in product(
     ("Add", "Sub", "Mul", "Sum"), _SHAPES, ("computed", "quantized constant", "float constant")
 ):
-    if _operand == "float constant" and (_kind == "Sum" or not _per_channel(_a, _b)):
+    if _operand == "float constant" and (_kind == "Sum" or not _along_one_axis(_a, _b)):
         continue
     for _exchanged in (False, True) if _operand != "computed" else (False,):
         _title = f"{_kind.lower()} {_a} {_b} {_operand}{', exchanged' if _exchanged else ''}"
         add(_title, binary(_kind, _a, _b, _operand, _exchanged))
+for _a, _b in (((1, 2, 3, 4, 5), (4, 1)), ((4, 6), (4, 1)), ((2, 1, 3, 2, 2), (2, 1, 1, 1, 1))):
+    add(f"sub {_a} {_b} float constant", binary("Sub", _a, _b, "float constant", True))
 
 
 def activated(kind: str, activation: str) -> Case:

@@ -10,6 +10,7 @@ from tests.compiler.op_cases import Case, Shape, add, case, of, with_operands
 from tests.compiler.quantized import Builder
 
 _shape: Shape
+_indices: Any
 _axis: int | None
 _IMAGE = (2, 5, 4, 3)
 _FUNCTIONS: dict[str, dict[str, Any]] = {
@@ -91,6 +92,20 @@ _SLICES: tuple[tuple[Shape, tuple[Any, ...]], ...] = (
 )  # fmt: skip
 for _shape, _operands in _SLICES:
     add(f"slice {_shape} {_operands}", with_operands("Slice", _shape, *_operands), 13, 21)
+
+
+_GATHERS: tuple[tuple[Shape, Any, int], ...] = (
+    ((2, 5, 6, 7), 2, 1), ((2, 5, 6, 7), -1, -1), ((2, 5, 6, 7), [1, 3], 2), ((2, 5, 6, 7), [-1], 0), ((3, 4), 0, 1),
+    ((5,), 3, 0), ((3, 2, 3, 4, 5), 1, 0), ((1, 2, 3, 4, 5), [0, 1, 2], 3),
+)  # fmt: skip
+
+
+def gather(shape: Shape, indices: Any, axis: int) -> Case:
+    return lambda b: b.q(b.op("Gather", b.qinput(*shape), b.const(indices, np.int64), axis=axis))
+
+
+for _shape, _indices, _axis in _GATHERS:
+    add(f"gather {_indices} of {_shape} along {_axis}", gather(_shape, _indices, _axis), 11, 13)
 
 
 @case("slice, then another scale")

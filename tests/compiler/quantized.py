@@ -15,7 +15,8 @@ from furiosa.compiler import compile_model
 from furiosa.runtime.sync import create_runner
 
 Array = NDArray[Any]
-_ELEMENT = {"uint8": onnx.TensorProto.UINT8, "int8": onnx.TensorProto.INT8, "float32": onnx.TensorProto.FLOAT}
+_ELEMENT = {"uint8": onnx.TensorProto.UINT8, "int8": onnx.TensorProto.INT8, "float32": onnx.TensorProto.FLOAT,
+            "int64": onnx.TensorProto.INT64}  # fmt: skip
 _IR_VERSION = 10
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from tests.compiler.op_cases import conv, reshape
-from tests.compiler.quantized import Builder, on_cpu, same
+from tests.compiler.quantized import Array, Builder, on_cpu, same
 from tests.parity import current_onnxruntime
 
 from furiosa.compiler import compile_model
@@ -38,6 +38,19 @@ def _zero(b: Builder, zero: int) -> int:
 def _(b: Builder) -> tuple[str, ...]:
     x = b.qinput(1, 4, 6, 6)
     return (b.q(b.op("Mul", x, b.q(b.op("Sigmoid", x)))),)
+
+
+@case("x * sigmoid(x) in float32")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.qinput(1, 4, 6, 6)
+    return (b.q(b.op("Mul", x, b.op("Sigmoid", x))),)
+
+
+@case("hard swish in float32, then a function")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.qinput(1, 4, 6, 6)
+    clipped = b.op("Clip", b.op("Add", x, b.const(3.0)), b.const(0.0), b.const(6.0))
+    return (b.q(b.op("LeakyRelu", b.op("Div", b.op("Mul", x, clipped), b.const(6.0)))),)
 
 
 @case("tanh(x) - sigmoid(x), read twice")
@@ -79,6 +92,36 @@ def _(b: Builder) -> tuple[str, ...]:
 @case("two pairs, the second is a result")
 def _(b: Builder) -> tuple[str, ...]:
     return (b.quantize(b.q(b.op("Relu", b.qinput(1, 4, 6, 6)), 0.02, _zero(b, 28)), 0.013, _zero(b, 38)),)
+
+
+def _quantized_weights(b: Builder, value: Array, axis: int | None) -> str:
+    """A float32 constant, quantized by nodes, as after training that knows of the quantization."""
+    over = None if axis is None else tuple(i for i in range(value.ndim) if i != axis)
+    scale = np.asarray(np.abs(value).max(axis=over) / 63, np.float32)
+    parameters = b.const(scale), b.const(np.zeros_like(scale), np.int8)
+    along = {} if axis is None else {"axis": axis}
+    stored = b.op("QuantizeLinear", b.const(value), *parameters, **along)
+    return b.op("DequantizeLinear", stored, *parameters, **along)
+
+
+@case("weights quantized by nodes")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.qinput(1, 4, 8, 8)
+    a = b.op("Conv", x, _quantized_weights(b, b.normal(8, 4, 3, 3), 0))
+    return b.q(a), b.q(b.op("Conv", x, _quantized_weights(b, b.normal(8, 4, 3, 3), None)))
+
+
+@case("weights transposed by a node, per channel")
+def _(b: Builder) -> tuple[str, ...]:
+    weights = b.op("Transpose", b.weight(b.normal(4, 6), 0), perm=[1, 0])
+    return (b.q(b.op("Add", b.op("MatMul", b.qinput(2, 5, 6), weights), b.const(b.normal(4)))),)
+
+
+@case("weights reshaped by nodes, per channel")
+def _(b: Builder) -> tuple[str, ...]:
+    x = b.qinput(1, 4, 8, 8)
+    weights = b.op("Unsqueeze", reshape(b, b.weight(b.normal(8, 12), 0), 8, 4, 3), b.const([2], np.int64))
+    return (b.q(b.op("Conv", x, weights)),)
 
 
 @case("maxpool before conv unquantized")

@@ -49,6 +49,18 @@ def _float_constant(b: Builder) -> str:
     return b.q(b.op("Add", b.qinput(2, 3, 4, 5), b.const(b.normal(4, 5))))
 
 
+def _gathered(indices: list[Any] | None) -> Case:
+    def build(b: Builder) -> str:
+        if indices is None:
+            bounds = b.const(0, np.int64), b.const(1, np.int64)
+            given = b.op("Clip", b.input(2, dtype="int64"), *bounds)
+        else:
+            given = b.const(indices, np.int64)
+        return b.q(b.op("Gather", b.qinput(1, 4, 5), given, axis=1))
+
+    return build
+
+
 def _constant_part(b: Builder) -> str:
     part = b.weight(b.normal(1, 2, 3, 3), dtype=b.dtype)
     return b.q(b.op("Concat", b.qinput(1, 4, 3, 3), part, axis=1))
@@ -115,7 +127,10 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("weights_rank", "1", lambda b: b.q(b.op("MatMul", b.qinput(5, 6), b.weight(b.normal(6)))), 13),
     ("bias_shape", "shape (3, 6)", _gemm(3, 6), 13),
     ("two_operands", "3", of("Sum", (1, 2), (1, 2), (1, 2)), 13),
-    ("float_constant", "shape (4, 5)", _float_constant, 13),
+    ("float_constant", "shape (4, 5) with (2, 3, 4, 5)", _float_constant, 13),
+    ("gathered", "indices 0, 2, 3", _gathered([0, 2, 3]), 13),
+    ("gathered", "indices 1, 0", _gathered([[1, 0]]), 13),
+    ("computed_operand", "`clip6` is computed", _gathered(None), 13),
     ("constant_operands", "a constant", _constant_part, 13),
     ("activation", "sigmoid", _sigmoid_of_mean, 13),
     ("activation", "Relu or Clip", _clipped_softmax, 13),

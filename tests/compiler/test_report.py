@@ -89,11 +89,7 @@ def test_operators_with_one_reason_stand_together() -> None:
     found = [("a", "Conv", "5"), ("b", "Relu", ""), ("c", "Conv", "5"), ("d", "Conv", "6")]
     rows = [{"node": node, "op": op, "actual": actual, **reason} for node, op, actual in found]
     assert render_placement(rows).split("On the CPU:\n")[1] == (
-        "  must hold; limit: 4\n"
-        "     2 x Conv: 5 (a, ...)\n"
-        "     1 x Relu (b)\n"
-        "     1 x Conv: 6 (d)\n"
-        "    hint: do this\n"
+        "  must hold; limit: 4\n     2 x Conv: 5 (a, ...)\n     1 x Relu (b)\n     1 x Conv: 6 (d)\n    hint: do this\n"
     )
 
 

@@ -10,7 +10,6 @@ _ALTERNATIVES = {
     "Cast": "leave the cast out, or do it in the program before or after the model",
     "CumSum": _CUT,
     "Einsum": "write it with MatMul, Transpose and Reshape",
-    "Gather": "take parts with constant bounds by Slice or Split",
     "GatherElements": _CUT,
     "GatherND": _CUT,
     "GlobalMaxPool": "write it as a MaxPool over the whole image",

@@ -8,12 +8,14 @@ What cannot be absorbed stays float and keeps the reason.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
+from math import inf, prod
 
 import numpy as np
 
 from furiosa.compiler.alternatives import alternative
-from furiosa.compiler.graph import Array, Graph, Op, Quant, Reason, const, rebuild, rewrite, with_inputs
+from furiosa.compiler.expression import Expression, expression
+from furiosa.compiler.frontend.node import Affine
+from furiosa.compiler.graph import Array, Attrs, Graph, Op, Quant, Reason, const, rebuild, rewrite, with_inputs
 from furiosa.compiler.ops import OPS, OpDef, functions, qlinear, row_of
 from furiosa.compiler.ops.functions import Chain, Function
 from furiosa.compiler.ops.layout import affine
@@ -119,6 +121,9 @@ def _raise_dequantize(op: Op) -> Op | None:
     x = node.inputs[0]
     if x.kind != "dequantize" or x.inputs[0].type.quant != x.attrs.quant:
         return None
+    if x.inputs[0].kind == "const" and row.name in ("reshape", "transpose"):
+        moved = _moved_constant(x.inputs[0], op, f"{op.name}:integers")
+        return moved and Op("dequantize", (moved,), Affine(moved.type.quant), op.type, op.name, x.node)
     stored = replace(op.type, dtype=x.inputs[0].type.dtype, quant=x.attrs.quant)
     if not stored.dtype.quantized or x.attrs.quant.axis is not None:
         return None
@@ -169,7 +174,11 @@ class _Absorber:
         if depth > _MAX_DEPTH:
             raise refuse("depth", "too many unquantized operators in a row", f"more than {depth}", _MAX_DEPTH,
                          QUANTIZE)  # fmt: skip
-        done = self._leaf(x, chain) if x.kind in ("dequantize", "const") else self._core(x, chain, depth)
+        if x.kind in ("dequantize", "const"):
+            done = self._leaf(x, chain)
+        else:
+            whole = expression(x)
+            done = self._core(x, chain, depth) if whole is None else self._table(whole, chain)
         return replace(done, sources=done.sources + tuple(reversed(sources))) if sources else done
 
     def _name(self) -> str:
@@ -191,6 +200,12 @@ class _Absorber:
         kind = replace(self.to, shape=integers.type.shape)
         op = Op("function", (integers,), Chain(chain), kind, self._name(), self.quantize.node or x.node)
         return _checked(OPS["function"], op)
+
+    def _table(self, whole: Expression, chain: tuple[Function, ...]) -> Op:
+        entries = arithmetic.quantize(functions.evaluate(chain, whole.values), *affine(self.to))
+        name, type_ = self._name(), replace(self.to, shape=whole.x.type.shape)
+        inputs = (whole.x, const(f"{name}:entries", entries.view(np.uint8)))
+        return Op("lookup", inputs, Attrs(), type_, name, whole.sources[-1][0], sources=whole.sources)
 
     def _core(self, x: Op, chain: tuple[Function, ...], depth: int) -> Op:
         node = x.maker
@@ -216,8 +231,9 @@ class _Absorber:
         node = x.maker
         data = len(node.inputs) if row.name == "concat" else 1
         moved = tuple(self.absorb(v, chain, depth + 1) for v in node.inputs[:data])
-        if moved[0].kind == "const" and row.name in ("reshape", "transpose"):
-            return _moved_constant(moved[0], x, name)
+        whole = _moved_constant(moved[0], x, name) if row.name in ("reshape", "transpose") else None
+        if whole is not None:
+            return whole
         rest = tuple(None if v.kind == "absent" else operand(v) for v in node.inputs[data:])
         if row.name == "pad" and chain:
             raise refuse("activation", "a function after Pad needs a quantization in between", chain[0][0],
@@ -283,12 +299,24 @@ def _summands(pool: Op) -> tuple[tuple[Op, ...], float | None, tuple[tuple[str, 
     return pool.inputs, None, ()
 
 
-def _moved_constant(moved: Op, x: Op, name: str) -> Op:
-    """A Reshape or Transpose of quantized weights, done now."""
-    value = moved.value
-    if x.attrs.op_type == "Transpose":
-        value = value.transpose(x.attrs.ints("perm") or None)
-    return const(name, value.reshape(x.type.shape), moved.type.quant)
+def _moved_constant(constant: Op, move: Op, name: str) -> Op | None:
+    """A Reshape or Transpose of quantized weights, done now.
+
+    None for what is computed, and where scales that lay along an axis would not any more.
+    """
+    if constant.kind != "const" or constant.type.quant is None:
+        return None
+    value, quant, axis = constant.value, constant.type.quant, constant.type.quant.axis
+    if move.attrs.op_type == "Transpose":
+        order = move.attrs.ints("perm") or tuple(reversed(range(value.ndim)))
+        return const(name, value.transpose(order), quant if axis is None else replace(quant, axis=order.index(axis)))
+    if axis is not None:
+        place, old, new = prod(value.shape[:axis]), value.shape, move.type.shape
+        alike = [i for i, extent in enumerate(new) if extent == old[axis] and prod(new[:i]) == place]
+        if not alike:
+            return None
+        quant = replace(quant, axis=alike[0])
+    return const(name, value.reshape(move.type.shape), quant)
 
 
 def _checked(row: OpDef, op: Op) -> Op:

@@ -9,7 +9,8 @@ import onnx
 from onnx import numpy_helper
 
 from furiosa.compiler.frontend.node import OnnxNode
-from furiosa.compiler.graph import Array, Op, TensorType, const
+from furiosa.compiler.graph import Array, Op, Quant, TensorType, const
+from furiosa.isa import arithmetic
 from furiosa.isa.dtypes import DType
 
 _NOT_PURE = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
@@ -65,6 +66,15 @@ def constant(node: onnx.NodeProto) -> Array | None:
         return numpy_helper.to_array(value)
     kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
     return np.array(value, kinds[attribute.name]) if attribute.name in kinds else None
+
+
+def quantized(values: Array, quant: Quant, dtype: DType) -> Array:
+    """What QuantizeLinear gives of a float32 constant, as int8 or uint8."""
+    if quant.axis is None:
+        return arithmetic.quantize(values, quant.scale[0], quant.zero_point[0], dtype.numpy_name)
+    parts = zip(np.moveaxis(values, quant.axis, 0), quant.scale, quant.zero_point)
+    stored = [arithmetic.quantize(part, scale, zero, dtype.numpy_name) for part, scale, zero in parts]
+    return np.moveaxis(np.stack(stored), 0, quant.axis)
 
 
 def _evaluate(node: OnnxNode, inputs: tuple[Op, ...]) -> dict[str, Op] | None:

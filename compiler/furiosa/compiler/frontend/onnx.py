@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from furiosa.compiler.frontend.fold import fold
+from furiosa.compiler.frontend.fold import fold, quantized
 from furiosa.compiler.frontend.integers import Range, ranges, real_numbers
 from furiosa.compiler.frontend.modelfile import first_line, read
 from furiosa.compiler.frontend.node import Affine, OnnxNode, Project, named
@@ -165,7 +165,7 @@ class _Builder:
             sources=((node.name, node.op_type),),
         )  # fmt: skip
         if outputs == [proto.output[0]]:
-            self.ops[outputs[0]] = op
+            self._settle(outputs[0], op)
             return
         op = named(op, f"{node.name}:outputs")
         for index, name in enumerate(proto.output):
@@ -224,6 +224,8 @@ class _Builder:
         if x.type.dtype is not DType.F32:
             return None
         result = TensorType(x.type.shape, self.type_of(name, node).dtype, quant)
+        if x.kind == "const" and result.dtype.quantized:
+            return const(name, quantized(x.value, quant, result.dtype), node=node.name)
         return Op("quantize", (x,), Affine(quant), result, name, node.name, sources=source)
 
     def _check_length(self, node: OnnxNode, x: Op, scale: Op, zero: Op) -> None:

@@ -57,18 +57,21 @@ def build(unit: Unit) -> Op:
 def _affine(unit: Unit, index: int, constant: Op) -> Op:
     """With a float constant: x * scale + offset, which ONNX Runtime computes in float32."""
     x = unit.x(index)
-    rank, channels = len(x.type.shape), nhwc(x.type.shape)[3]
+    rank = len(x.type.shape)
     shape = (1,) * (rank - len(constant.type.shape)) + constant.type.shape
-    channel = min(1, rank - 1)
-    if x.type.shape != unit.out.shape or any(size != 1 for axis, size in enumerate(shape) if axis != channel):
-        raise refuse("float_constant", "a constant that is not quantized must be a scalar or have one value a channel",
-                     f"shape {constant.type.shape}", f"{channels} channels", "quantize the constant")  # fmt: skip
-    values = np.broadcast_to(constant.value.reshape(-1), channels).astype(np.float32)
-    one, zero = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+    along = [axis for axis, size in enumerate(shape) if size != 1]
+    if x.type.shape != unit.out.shape or len(along) > 1:
+        raise refuse("float_constant", "a constant that is not quantized must be a scalar, or have values along one "
+                     "axis of the operand", f"shape {constant.type.shape} with {x.type.shape}", "1 axis",
+                     "quantize the constant")  # fmt: skip
+    axis = along[0] if along else min(1, rank - 1)
+    count = x.type.shape[axis] if rank else 1
+    values = np.broadcast_to(constant.value.reshape(-1), count).astype(np.float32)
+    one, zero = np.ones(count, np.float32), np.zeros(count, np.float32)
     scale, offset = {
         "Mul": (values, zero), "Sub": (one, -values) if index == 0 else (-one, values),
     }.get(unit.node.op_type, (one, values))  # fmt: skip
-    return channel_affine(unit, x, scale, offset)
+    return channel_affine(unit, x, scale, offset, axis)
 
 
 @rule("4 groups of axes", "join axes with a Reshape")

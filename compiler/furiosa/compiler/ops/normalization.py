@@ -9,17 +9,21 @@ import numpy as np
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op, const
 from furiosa.compiler.ops.layout import affine, innermost, low, nhwc, reshape, table
-from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, four_axes, refuse, rule
+from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, refuse, rule
 from furiosa.isa import arithmetic
 from furiosa.isa.instructions import Framework
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelAffine(Attrs):
-    """Of ``channel_affine`` of (x, scale, offset): y = x * scale[c] + offset[c], clamped to [lo, hi]."""
+    """Of ``channel_affine`` of (x, scale, offset): y = x * scale[c] + offset[c], clamped to [lo, hi].
+
+    c is the index on ``axis``.
+    """
 
     lo: int
     hi: int
+    axis: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,13 @@ def build_batch_norm(unit: Unit) -> Op:
                      "export the model for inference")  # fmt: skip
     gamma, beta, mean, variance = (_real(unit.constant(i)) for i in range(1, 5))
     scale, offset = arithmetic.batch_normalization(gamma, beta, mean, variance, unit.node.float("epsilon", 1e-5))
-    return channel_affine(unit, unit.x(), scale, offset)
+    return channel_affine(unit, unit.x(), scale, offset, min(1, len(unit.out.shape) - 1))
 
 
-def channel_affine(unit: Unit, x: Op, scale: Array, offset: Array) -> Op:
-    """The op of a unit that computes x * scale[c] + offset[c] in float32."""
+def channel_affine(unit: Unit, x: Op, scale: Array, offset: Array, axis: int) -> Op:
+    """The op of a unit that computes x * scale[c] + offset[c] in float32, where c is the index on ``axis``."""
     inputs = (x, const(f"{unit.name}:scale", scale), const(f"{unit.name}:offset", offset))
-    return unit.op("channel_affine", inputs, ChannelAffine(unit.lo, unit.hi))
+    return unit.op("channel_affine", inputs, ChannelAffine(unit.lo, unit.hi, axis))
 
 
 def _real(op: Op | None) -> Array:
@@ -77,11 +81,15 @@ def _real(op: Op | None) -> Array:
 
 
 def lower_channel_affine(op: Op, inputs: tuple[Op, ...]) -> Op:
-    """A table for each channel."""
+    """A table for each channel; another axis is brought to where the channels are."""
     _, scale, offset = op.inputs
     values = arithmetic.affine_table(scale.value, offset.value, *affine(op.inputs[0].type), *affine(op.type))
     clamped = np.clip(values.view(op.type.dtype.numpy_name), op.attrs.lo, op.attrs.hi)
-    return table(inputs[0], clamped.view(np.uint8), op)
+    shape, axis = op.type.shape, op.attrs.axis
+    if len(shape) <= 4 and axis == min(1, len(shape) - 1):
+        return table(inputs[0], clamped.view(np.uint8), op)
+    x, extents = innermost(inputs[0], shape, range(axis, axis + 1), op)
+    return reshape(table(x, clamped.view(np.uint8), op, ":table"), extents, shape, op, "")
 
 
 def build_softmax(unit: Unit) -> Op:
@@ -124,7 +132,7 @@ def lower_lp_normalization(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 ROWS = (
-    OpDef("channel_affine", ("BatchNormalization",), build_batch_norm, lower_channel_affine, rules=(four_axes,)),
+    OpDef("channel_affine", ("BatchNormalization",), build_batch_norm, lower_channel_affine),
     OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(batch,),
           parity="where ONNX Runtime computes Softmax in float32 (int8 in, uint8 out or the other way round), the "
                  "result may differ by one step"),

@@ -1,15 +1,17 @@
-"""Operators that take a part of a tensor or repeat it: Slice, Split and Expand."""
+"""Operators that take a part of a tensor or repeat it: Slice, Split, Gather and Expand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op
 from furiosa.compiler.lowlevel import Four
 from furiosa.compiler.ops.layout import conform, low, nhwc, reshape, spatial_axis
-from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
+from furiosa.compiler.ops.table import OpDef, Refusal, Unit, four_axes, refuse, rule
+
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,35 @@ def build_split(unit: Unit) -> Op:
     starts = [0] * len(own)
     starts[axis] = sum(sizes[: unit.index]) if sizes else each * unit.index
     return unit.op("slice", (x,), Slice(tuple(starts), (1,) * len(own)))
+
+
+def build_gather(unit: Unit) -> Op:
+    """A Gather of one index, or of evenly spaced ones, which is a Slice."""
+    x, indices = unit.x(), unit.array(1)
+    rank = len(x.type.shape)
+    axis = unit.node.int("axis", 0) % rank
+    places = [] if indices is None else [int(i) % x.type.shape[axis] for i in indices.reshape(-1)]
+    step = places[1] - places[0] if len(places) > 1 else 1
+    even = step > 0 and all(place == places[0] + step * i for i, place in enumerate(places))
+    if indices is None or indices.ndim > 1 or not places or not even:
+        raise refuse("gathered", "a Gather must take one element, or evenly spaced ones, in rising order",
+                     f"indices {_listed(places)}", "i, i + n, i + 2n ...",
+                     "reorder the weights of the operators before and behind it instead")  # fmt: skip
+    starts, steps = [0] * rank, [1] * rank
+    starts[axis], steps[axis] = places[0], step
+    shape = (*x.type.shape[:axis], len(places), *x.type.shape[axis + 1 :])
+    name = unit.name if indices.ndim else f"{unit.name}:part"
+    part = replace(unit, out=replace(unit.out, shape=shape), name=name)
+    taken = part.op("slice", (x,), Slice(tuple(starts), tuple(steps)))
+    broken = sliceable.reason(taken)
+    if broken is not None:
+        raise Refusal(broken)
+    return taken if indices.ndim else unit.op("reshape", (taken,), Attrs())
+
+
+def _listed(places: list[int]) -> str:
+    """The first of the numbers."""
+    return ", ".join([*map(str, places[:_SHOWN]), *(["..."] if len(places) > _SHOWN else [])])
 
 
 def _runs(op: Op) -> list[list[int]]:
@@ -120,5 +151,6 @@ def lower_expand(op: Op, inputs: tuple[Op, ...]) -> Op:
 ROWS = (
     OpDef("slice", ("Slice",), build_slice, lower_slice, rules=(sliceable,), moves_data=True),
     OpDef("split", ("Split",), build_split, lower_slice, rules=(sliceable,), moves_data=True),
+    OpDef("gather", ("Gather",), build_gather, lower_slice, moves_data=True),
     OpDef("expand", ("Expand",), build_expand, lower_expand, rules=(four_axes,), moves_data=True),
 )
