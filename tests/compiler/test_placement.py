@@ -130,7 +130,7 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("float_constant", "shape (4, 5) with (2, 3, 4, 5)", _float_constant, 13),
     ("gathered", "indices 0, 2, 3", _gathered([0, 2, 3]), 13),
     ("gathered", "indices 1, 0", _gathered([[1, 0]]), 13),
-    ("computed_operand", "`clip6` is computed", _gathered(None), 13),
+    ("computed_operand", "`clip3` is computed", _gathered(None), 13),
     ("constant_operands", "a constant", _constant_part, 13),
     ("activation", "sigmoid", _sigmoid_of_mean, 13),
     ("activation", "Relu or Clip", _clipped_softmax, 13),
@@ -259,6 +259,24 @@ def test_part_float_part_quantized() -> None:
     assert set(on_cpu(report).values()) == {"no_lowering", "not_quantized"}
     assert (report["npu_clusters"], report["cpu_clusters"]) == (2, 3)
     check_reasons(report)
+
+
+def test_what_follows_a_refused_operator_names_it() -> None:
+    b = Builder()
+    refused = conv(b, b.qinput(1, 2, 30, 30), (2, 2, 3, 3), dilations=[13, 13])
+    report = same(b.model(b.q(b.op("Relu", refused))))
+    assert {row["op"]: (row["reason_code"], row["actual"]) for row in report["placement"] if row["device"] == "cpu"
+            and row["op"] in ("Conv", "Relu")} == {"Conv": ("dilation", "it is 13"),
+                                                   "Relu": ("follows", f"behind `node_{refused}`")}  # fmt: skip
+    check_reasons(report)
+
+
+def test_the_part_of_an_input_is_not_quantized_before_it_is_taken() -> None:
+    b = Builder()
+    x = b.input(1, 2, 3)
+    report = same(b.model(b.q(b.op("Unsqueeze", x, b.const([1], np.int64)))))
+    (row,) = (row for row in report["placement"] if row["op"] == "Unsqueeze")
+    assert (row["reason_code"], row["actual"]) == ("not_quantized", f"`{x}` is float32")
 
 
 def test_a_tensor_with_readers_on_both_sides() -> None:

@@ -70,10 +70,30 @@ def absorb_quantization(graph: Graph) -> Graph:
         except Refusal as refusal:
             culprit = getattr(refusal, "node", None) or (op.inputs[0] if op.kind == "quantize" else op).node
             reasons.setdefault(culprit, refusal.reason)
+            for follower in _between(op, culprit):
+                reasons.setdefault(follower.node, _follows(culprit))
             return op
 
     graph = rebuild(graph, change)
     return rebuild(graph, lambda op, inputs: _with_reason(with_inputs(op, inputs), reasons))
+
+
+def _follows(culprit: str) -> Reason:
+    return Reason("follows", "an operator whose operand is not quantized runs where that operand is computed",
+                  f"behind `{culprit}`", "int8 or uint8",
+                  "see to that operator, or quantize what it gives")  # fmt: skip
+
+
+def _between(op: Op, culprit: str) -> list[Op]:
+    """The nodes from the culprit to a ``quantize``, when they only follow one another."""
+    row: list[Op] = []
+    while op.node != culprit and len(row) < _MAX_DEPTH:
+        computed = [x for x in op.inputs if x.kind == "onnx"]
+        if len(computed) != 1:
+            return []
+        row.append(op)
+        (op,) = computed
+    return row[1:]
 
 
 def _with_reason(op: Op, reasons: dict[str, Reason]) -> Op:
@@ -123,7 +143,9 @@ def _raise_dequantize(op: Op) -> Op | None:
         return None
     if x.inputs[0].kind == "const" and row.name in ("reshape", "transpose"):
         moved = _moved_constant(x.inputs[0], op, f"{op.name}:integers")
-        return moved and Op("dequantize", (moved,), Affine(moved.type.quant), op.type, op.name, x.node)
+        if moved is None or moved.type.quant is None:
+            return None
+        return Op("dequantize", (moved,), Affine(moved.type.quant), op.type, op.name, x.node)
     stored = replace(op.type, dtype=x.inputs[0].type.dtype, quant=x.attrs.quant)
     if not stored.dtype.quantized or x.attrs.quant.axis is not None:
         return None
@@ -210,8 +232,11 @@ class _Absorber:
     def _core(self, x: Op, chain: tuple[Function, ...], depth: int) -> Op:
         node = x.maker
         row = row_of(node)
+        if node.kind != "onnx":
+            raise _at(x, refuse("not_quantized", "the inputs must be int8 or uint8 with one scale",
+                                f"`{x.name}` is {x.type.dtype.numpy_name}", "int8 or uint8", QUANTIZE))  # fmt: skip
         if row is None:
-            what = node.attrs.op_type if node.kind == "onnx" else node.kind
+            what = node.attrs.op_type
             raise _at(x, refuse("no_lowering", f"`{what}` has no NPU lowering", what, "the operators of the table",
                                 alternative(what)))  # fmt: skip
         if x.kind == "project" and row.name != "split":
