@@ -187,6 +187,13 @@ def function(
     w.op(name, [x], [y], **options)
 
 
+def sqrt(w: Writer, rng: np.random.Generator, _: str) -> None:
+    """Of int8 alone, whose least value is 0: LiteRT takes no other."""
+    x = w.input((1, 16, 16, 1), "int8", scale(rng), -128)
+    w.outputs = [w.tensor((1, 16, 16, 1), "int8", scale(rng, 0.003, 0.02), zero(rng, "int8"))]
+    w.op("SQRT", [x], w.outputs)
+
+
 def to_other_type(w: Writer, rng: np.random.Generator, dtype: str) -> None:
     x, _, _ = _input(w, rng, dtype, (1, 16, 16, 1))
     y = _output(w, rng, "uint8" if dtype == "int8" else "int8", (1, 16, 16, 1))
@@ -319,6 +326,7 @@ CASES: dict[str, Case] = {
     "PRELU": prelu,
     "RESIZE_BILINEAR by 8": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 4, 7), to=(1, 40, 32, 7),
                                operands=((40, 32),), halfPixelCenters=True),
+    "SQRT": sqrt,
     "RESIZE_BILINEAR": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 4, 7), to=(1, 10, 8, 7), operands=((10, 8),),
                           halfPixelCenters=True),
     "RESIZE_BILINEAR points": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 4, 7), to=(1, 10, 16, 7),

@@ -140,6 +140,19 @@ def conv_of_sixteen_bits(w: Writer, rng: np.random.Generator) -> None:
     w.op("DEQUANTIZE", [sums], w.outputs)
 
 
+def batch_matmul(w: Writer, rng: np.random.Generator, adjoint: bool) -> None:
+    a = w.input((2, 24, 16) if adjoint else (2, 16, 24), "int8", 0.02, 5)
+    b = w.input((2, 40, 24) if adjoint else (2, 24, 40), "int8", 0.03, -7)
+    w.outputs = [w.tensor((2, 16, 40), "int8", 0.2, 3)]
+    w.op("BATCH_MATMUL", [a, b], w.outputs, adjX=adjoint, adjY=adjoint)
+
+
+def squared_difference(w: Writer, rng: np.random.Generator) -> None:
+    inputs = [w.input(_IMAGE, "int8", 0.03, 5), w.input((1, 1, 5, 4), "int8", 0.01, -60)]
+    w.outputs = [w.tensor(_IMAGE, "int8", 0.11, -128)]
+    w.op("SQUARED_DIFFERENCE", inputs, w.outputs)
+
+
 def detection(
     w: Writer, rng: np.random.Generator, dtype: str, regular: bool, background: int = 1, of_box: int = 1
 ) -> None:
@@ -202,6 +215,9 @@ CASES: dict[str, Case] = {
     "CAST": cast,
     "MAXIMUM of integers": between,
     "ADD of 16 bits": sixteen_bits,
+    "BATCH_MATMUL of int8": _p(batch_matmul, adjoint=False),
+    "BATCH_MATMUL of int8, adjoint": _p(batch_matmul, adjoint=True),
+    "SQUARED_DIFFERENCE of int8": squared_difference,
     "CONV_2D of 16 bits": conv_of_sixteen_bits,
     "L2_POOL_2D": _p(pool, name="L2_POOL_2D"),
     "SPACE_TO_BATCH_ND": _p(moved, name="SPACE_TO_BATCH_ND", to=(6, 4, 2, 4), operands=((2, 3), ((1, 1), (0, 1)))),

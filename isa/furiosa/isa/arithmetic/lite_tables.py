@@ -29,7 +29,7 @@ def requantize(
     centred = _centred(x_zero, x_dtype)
     if x_dtype == y_dtype:
         return _saturated(_scaled(centred, _eighth_bits(np.float32(x_scale) / np.float32(y_scale))) + y_zero, y_dtype)
-    integer, exponent = _multiplier(float(np.float32(x_scale)) / float(np.float32(y_scale)))
+    integer, exponent = fixed_multiplier(float(np.float32(x_scale)) / float(np.float32(y_scale)))
     high = _doubled_high(centred << max(exponent, 0), integer)
     half = 1 << -exponent >> 1 if exponent < 0 else 0
     return _saturated(((high + half) >> max(-exponent, 0)) + y_zero, y_dtype)
@@ -89,6 +89,15 @@ def function(
     real = (_centred(x_zero, x_dtype).astype(np.float32) * np.float32(x_scale)).astype(np.float64)
     value = FUNCTIONS[name](real).astype(np.float32) * (np.float32(1) / np.float32(y_scale))
     return _saturated(_away(np.nan_to_num(np.clip(value, -1e6, 1e6), nan=-1e6)) + y_zero, y_dtype)
+
+
+def sqrt(
+    x_scale: float, x_zero: int, x_dtype: str, y_scale: float, y_zero: int, y_dtype: str
+) -> NDArray[Any]:  # fmt: skip
+    """SQRT: floor(sqrt(s_x * (x - z_x)) / s_y) + z_y in float32. Of what is below zero, which LiteRT refuses: z_y."""
+    real = np.maximum(_centred(x_zero, x_dtype), 0).astype(np.float32) * np.float32(x_scale)
+    steps = np.floor(np.sqrt(real) / np.float32(y_scale))
+    return _saturated(np.nan_to_num(np.minimum(steps, 1e6)) + y_zero, y_dtype)
 
 
 def hard_swish(
@@ -155,7 +164,7 @@ def _scaled(centred: Integers, factor: Any) -> Integers:
     return np.asarray((centred * factor + 128) >> 8)
 
 
-def _multiplier(factor: float) -> tuple[int, int]:
+def fixed_multiplier(factor: float) -> tuple[int, int]:
     """A factor as an integer of 31 bits and an exponent: factor = integer / 2**31 * 2**exponent."""
     if not 0 < factor < math.inf:
         return 0, 0
@@ -168,7 +177,7 @@ def _multiplier(factor: float) -> tuple[int, int]:
 
 def _multiplied(x: Integers, factor: float) -> Integers:
     """x * factor in fixed point: the doubled high half of the product rounded, then shifted right and rounded again."""
-    integer, exponent = _multiplier(factor)
+    integer, exponent = fixed_multiplier(factor)
     return _shifted(_doubled_high(x << max(exponent, 0), integer), max(-exponent, 0))
 
 
@@ -188,7 +197,7 @@ def _shifted(x: Integers, shift: int) -> Integers:
 
 def _half_multiplier(factor: float) -> tuple[int, int]:
     """``_multiplier`` with 15 bits."""
-    integer, exponent = _multiplier(factor)
+    integer, exponent = fixed_multiplier(factor)
     return min((integer + (1 << 15)) >> 16, (1 << 15) - 1), exponent
 
 

@@ -198,6 +198,10 @@ def _hard_swish(_: Site, x: TensorType, to: TensorType) -> Array:
     return lite_tables.hard_swish(*affine(x), *affine(to))
 
 
+def _sqrt(_: Site, x: TensorType, to: TensorType) -> Array:
+    return lite_tables.sqrt(*affine(x), *affine(to))
+
+
 def _gelu(site: Site, x: TensorType, to: TensorType) -> Array:
     return lite_tables.function("gelu_tanh" if site.options["approximate"] else "gelu", *affine(x), *affine(to))
 
@@ -215,6 +219,7 @@ FUNCTIONS: dict[str, Callable[[Site], None]] = {
     "RELU6": function(_relu(3)),
     "RELU_N1_TO_1": function(_relu(2)),
     "RSQRT": function(_named("rsqrt")),
+    "SQRT": function(_sqrt),
     "TANH": function(_named("tanh")),
 }
 requantize = function(_requantize)

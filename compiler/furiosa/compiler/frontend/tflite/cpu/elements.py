@@ -1,9 +1,10 @@
-"""Operators on the CPU that compute: functions of elements, reductions, products of matrices."""
+"""Operators on the CPU that compute: functions of elements, reductions."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from furiosa.compiler.frontend.tflite.cpu import fixed
 from furiosa.compiler.frontend.tflite.cpu.nodes import Cpu, Handler
 from furiosa.compiler.graph import Op
 from furiosa.isa.dtypes import DType
@@ -42,10 +43,25 @@ def _square(cpu: Cpu) -> None:
 
 
 def _squared_difference(cpu: Cpu) -> None:
+    if fixed.applies(cpu, 2):
+        return cpu.give(_squared_difference_of_integers(cpu))
     a, b = cpu.real(0), cpu.real(1)
     shape = np.broadcast_shapes(a.type.shape, b.type.shape)
     apart = cpu.add("Sub", [a, b], shape, a.type.dtype)
-    cpu.give(cpu.add("Mul", [apart, apart], shape, a.type.dtype))
+    return cpu.give(cpu.add("Mul", [apart, apart], shape, a.type.dtype))
+
+
+def _squared_difference_of_integers(cpu: Cpu) -> Op:
+    """Both at twice the larger scale, less 7 bits; the square at that of the result."""
+    operands = [cpu.stored(index) for index in range(2)]
+    scales = [float(np.float32(x.type.scale)) for x in operands]
+    shape, twice = np.broadcast_shapes(*(x.type.shape for x in operands)), 2 * max(scales)
+    a, b = (fixed.multiplied(cpu, fixed.combined(cpu, cpu.cast(fixed.centred(cpu, x), DType.I64), "Mul", 1 << 7),
+                             scale / twice) for x, scale in zip(operands, scales))  # fmt: skip
+    apart = cpu.add("Sub", [a, b], shape, DType.I64)
+    square = cpu.add("Mul", [apart, apart], shape, DType.I64)
+    ratio = twice * twice / ((1 << 14) * float(np.float32(cpu.site.result().scale)))
+    return fixed.saturated(cpu, fixed.multiplied(cpu, square, ratio))
 
 
 def _rsqrt(cpu: Cpu) -> None:
@@ -161,33 +177,6 @@ def _sum_of_all(cpu: Cpu) -> None:
     cpu.give(cpu.add("Sum", parts, parts[0].type.shape))
 
 
-def _batch_matmul(cpu: Cpu) -> None:
-    a, b = (_adjoint(cpu, cpu.real(index), cpu.options[key]) for index, key in enumerate(("adj_x", "adj_y")))
-    if min(len(a.type.shape), len(b.type.shape)) < 2:
-        raise cpu.site.fault(f"operands of shapes {a.type.shape} and {b.type.shape}")
-    batch = np.broadcast_shapes(a.type.shape[:-2], b.type.shape[:-2])
-    cpu.give(cpu.add("MatMul", [a, b], (*batch, a.type.shape[-2], b.type.shape[-1])))
-
-
-def _adjoint(cpu: Cpu, x: Op, turned: bool) -> Op:
-    if not turned or len(x.type.shape) < 2:
-        return x
-    perm = [*range(len(x.type.shape) - 2), len(x.type.shape) - 1, len(x.type.shape) - 2]
-    return cpu.add("Transpose", [x], tuple(x.type.shape[axis] for axis in perm), perm=perm)
-
-
-def _fully_connected(cpu: Cpu) -> None:
-    """Rows of the operand by weights [O, I], and a bias."""
-    x, weights = cpu.real(0), cpu.real(1)
-    outputs, inputs = weights.type.shape if len(weights.type.shape) == 2 else (0, 0)
-    if not inputs or x.type.size % inputs:
-        raise cpu.site.fault(f"an operand of shape {x.type.shape} and weights of shape {weights.type.shape}")
-    rows = cpu.reshaped(x, (x.type.size // inputs, inputs))
-    bias = [] if cpu.site.tensor(2) is None else [cpu.real(2)]
-    product = cpu.add("Gemm", [rows, weights, *bias], (rows.type.shape[0], outputs), transB=1)
-    cpu.give(cpu.reshaped(cpu.activated(product), cpu.shape()))
-
-
 def _l2_normalization(cpu: Cpu) -> None:
     x = cpu.real(0)
     cpu.give(cpu.activated(cpu.add("LpNormalization", [x], x.type.shape, axis=-1, p=2)))
@@ -233,10 +222,10 @@ def _rank(cpu: Cpu) -> None:
 
 ELEMENTS: dict[str, Handler] = {
     "ABS": _same("Abs"), "ADD": _pair("Add"), "ADD_N": _sum_of_all, "ARG_MAX": _arg("ArgMax"),
-    "ARG_MIN": _arg("ArgMin"), "BATCH_MATMUL": _batch_matmul, "CAST": _cast, "CEIL": _same("Ceil"), "COS": _same("Cos"),
+    "ARG_MIN": _arg("ArgMin"), "CAST": _cast, "CEIL": _same("Ceil"), "COS": _same("Cos"),
     "CUMSUM": _cumsum, "DIV": _pair("Div"), "ELU": _same("Elu"), "EQUAL": _pair("Equal", DType.BOOL),
     "EXP": _same("Exp"), "FILL": _fill, "FLOOR": _same("Floor"), "FLOOR_DIV": _floor_div, "FLOOR_MOD": _floor_mod,
-    "FULLY_CONNECTED": _fully_connected, "GELU": _gelu, "GREATER": _pair("Greater", DType.BOOL),
+    "GELU": _gelu, "GREATER": _pair("Greater", DType.BOOL),
     "GREATER_EQUAL": _pair("GreaterOrEqual", DType.BOOL), "HARD_SWISH": _same("HardSwish"),
     "L2_NORMALIZATION": _l2_normalization, "LEAKY_RELU": _leaky_relu, "LESS": _pair("Less", DType.BOOL),
     "LESS_EQUAL": _pair("LessOrEqual", DType.BOOL), "LOG": _same("Log"), "LOG_SOFTMAX": _softmax("LogSoftmax"),

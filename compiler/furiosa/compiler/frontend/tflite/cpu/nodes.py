@@ -19,7 +19,7 @@ from furiosa.compiler.dfg import real_values
 from furiosa.compiler.frontend.node import ELEMENT, Affine, OnnxNode, Project
 from furiosa.compiler.frontend.tflite.model import Tensor
 from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site, ordered
-from furiosa.compiler.graph import Attrs, Op, Reason, TensorType, const
+from furiosa.compiler.graph import Attrs, Op, Quant, Reason, TensorType, const
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import UnsupportedError
 
@@ -151,7 +151,7 @@ class Cpu:
         elif op.type.dtype is not to.dtype:
             op = self.cast(op, to.dtype)
         elif to.quant is not None:
-            op = replace(op, type=replace(op.type, quant=to.quant))
+            op = self.typed(op, to.quant)
         self.site.give(self._named(op, index), index, images)
 
     def _tensor(self, index: int) -> Tensor:
@@ -186,6 +186,10 @@ class Cpu:
             return op
         reshaped = self.add("Reshape", [op, self.integers(shape)], shape, op.type.dtype)
         return replace(reshaped, type=replace(op.type, shape=shape))
+
+    def typed(self, op: Op, quant: Quant | None) -> Op:
+        """The op of stored integers with their quantization."""
+        return replace(op, type=replace(op.type, quant=quant))
 
     def filled(self, op: Op, shape: tuple[int, ...]) -> Op:
         """The op repeated to another shape, as broadcasting does."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from furiosa.compiler.frontend.tflite.cpu import elements, images, moves, resizes
+from furiosa.compiler.frontend.tflite.cpu import elements, images, moves, products, resizes
 from furiosa.compiler.frontend.tflite.cpu.detection import detection
 from furiosa.compiler.frontend.tflite.cpu.nodes import Cpu, Handler
 from furiosa.compiler.frontend.tflite.refused import refusal
 from furiosa.compiler.frontend.tflite.site import Site
 from furiosa.compiler.graph import Reason
 
-CPU: dict[str, Handler] = {**elements.ELEMENTS, **images.IMAGES, **moves.MOVES, **resizes.RESIZES}
+CPU: dict[str, Handler] = {
+    **elements.ELEMENTS, **images.IMAGES, **moves.MOVES, **products.PRODUCTS, **resizes.RESIZES,
+}  # fmt: skip
 CUSTOM: dict[str, Handler] = {"TFLite_Detection_PostProcess": detection}
 
 
