@@ -271,6 +271,20 @@ def test_what_follows_a_refused_operator_names_it() -> None:
     check_reasons(report)
 
 
+def test_a_normalization_that_is_written_out_has_one_reason() -> None:
+    b = Builder()
+    x = b.q(conv(b, b.qinput(1, 3, 8, 8), (4, 3, 3, 3)))
+    difference = b.op("Sub", x, b.op("ReduceMean", x, axes=[1]))
+    variance = b.op("ReduceMean", b.op("Pow", difference, b.const(2.0)), axes=[1])
+    divided = b.op("Div", difference, b.op("Sqrt", b.op("Add", variance, b.const(1e-5))))
+    report = same(b.model(b.q(b.op("Relu", b.q(divided)))))
+    assert sorted(on_cpu(report).values()) == ["normalization"] * 7
+    assert {row["actual"] for row in report["placement"] if row["reason_code"] == "normalization"} == {
+        f"it ends in `node_{divided}`"
+    }
+    check_reasons(report)
+
+
 def test_the_part_of_an_input_is_not_quantized_before_it_is_taken() -> None:
     b = Builder()
     x = b.input(1, 2, 3)

@@ -12,6 +12,7 @@ from furiosa.compiler.functions_of_one import pair_of_functions, table_of_table
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason, TensorType, const, rebuild, rewrite, with_inputs
 from furiosa.compiler.lowlevel import KINDS
 from furiosa.compiler.moves import Moves
+from furiosa.compiler.normalizations import normalizations
 from furiosa.compiler.ops import BY_ONNX, OPS
 from furiosa.compiler.ops.layout import TO_NCHW, TO_NHWC, nhwc, transpose, view
 from furiosa.compiler.ops.table import QUANTIZE
@@ -24,10 +25,11 @@ HOST_KINDS = ("quantize", "dequantize", "lower", "unlower", "widen", "narrow")
 
 def split(graph: Graph) -> Graph:
     """Settle where every op runs: those of the operator table on the NPU, the others on the CPU with the reason."""
+    together = normalizations(graph)
 
     def change(op: Op, inputs: tuple[Op, ...]) -> Op:
-        op = with_inputs(op, inputs)
-        return replace(op, cpu=_reason(op)) if op.kind == "onnx" and op.cpu is None else op
+        new = with_inputs(op, inputs)
+        return replace(new, cpu=together.get(op) or op.cpu or _reason(new)) if op.kind == "onnx" else new
 
     return rebuild(graph, change)
 
