@@ -108,6 +108,21 @@ for _shape, _indices, _axis in _GATHERS:
     add(f"gather {_indices} of {_shape} along {_axis}", gather(_shape, _indices, _axis), 11, 13)
 
 
+def with_constant(shape: Shape, axis: int, quantized: bool) -> Case:
+    def build(b: Builder) -> str:
+        value = b.normal(*(2 if i == axis else size for i, size in enumerate(shape)))
+        part = b.weight(value, dtype=b.dtype) if quantized else b.const(value)
+        return b.q(b.op("Concat", part, b.qinput(*shape), part, axis=axis))
+
+    return build
+
+
+for _shape, _axis in (((1, 4, 3, 3), 1), ((2, 5, 6), 1), ((2, 3, 4, 5), 3), ((1, 2, 3, 2, 2), 2)):
+    for _quantized in (False, True):
+        add(f"concat {_shape} with a constant along {_axis}{', quantized' * _quantized}",
+            with_constant(_shape, _axis, _quantized), 13)  # fmt: skip
+
+
 @case("slice, then another scale")
 def _(b: Builder) -> str:
     middle = 128 if b.dtype == "uint8" else 0

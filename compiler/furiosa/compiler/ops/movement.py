@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 
 from furiosa.compiler import lowlevel
-from furiosa.compiler.graph import Attrs, Op
+from furiosa.compiler.graph import Attrs, Op, const
 from furiosa.compiler.lowlevel import Four
-from furiosa.compiler.ops.layout import affine, conform, low, nhwc, reshape, spatial_axis, transpose
+from furiosa.compiler.ops.layout import TO_NHWC, affine, conform, low, nchw, nhwc, reshape, spatial_axis, transpose
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
 from furiosa.isa import arithmetic
 
@@ -39,31 +39,39 @@ class Transpose(Attrs):
 
 
 def build_concat(unit: Unit) -> Op:
-    """A Concat of computed tensors."""
+    """A Concat; constants among its operands are quantized as the result is."""
     inputs = tuple(unit.x(i) for i in range(len(unit.inputs)))
-    if any(x.kind == "const" for x in inputs):
-        raise refuse("constant_operands", "all operands of Concat must be computed", "a constant", "none",
-                     "add the constant's part with a Pad")  # fmt: skip
+    if all(x.kind == "const" for x in inputs):
+        raise refuse("constant_operands", "at least one operand must be computed", "constants only",
+                     "one computed", "fold the operator")  # fmt: skip
     return unit.op("concat", inputs, Concat(unit.node.int("axis", 1) % len(unit.out.shape)))
 
 
 def lower_concat(op: Op, inputs: tuple[Op, ...]) -> Op:
     """Operands of another quantization go through a table first; of more than four axes, those around are joined."""
     shape, axis = op.type.shape, op.attrs.axis
-    tables = {x: conform(x, op.type, op) for x in inputs}
-    same = tuple(tables[x] for x in inputs)
-    if len(same) == 1:
-        return same[0]
+    tables = {x: conform(x, op.type, op) for x in inputs if x.kind != "const"}
+    if len(inputs) == 1:
+        return tables[inputs[0]]
     if len(shape) <= 4:
+        same = tuple(tables.get(x) or _laid(x, x.type.shape, op, i) for i, x in enumerate(inputs))
         attrs = lowlevel.Concat(spatial_axis(axis, len(shape)))
         return low("concat", same, attrs, nhwc(shape), op)
     joined = (prod(shape[:axis]), prod(shape[axis:]))
-    parts = tuple(
-        reshape(part, x.type.shape, (joined[0], prod(x.type.shape[axis:])), op, f":part{index}")
-        for index, (part, x) in enumerate(zip(same, op.inputs))
-    )
-    whole = low("concat", parts, lowlevel.Concat(3), nhwc(joined), op, ":joined")
+    parts = []
+    for index, (x, old) in enumerate(zip(inputs, op.inputs)):
+        rows = (joined[0], prod(old.type.shape[axis:]))
+        parts.append(
+            reshape(tables[x], old.type.shape, rows, op, f":part{index}") if x in tables else _laid(x, rows, op, index)
+        )
+    whole = low("concat", tuple(parts), lowlevel.Concat(3), nhwc(joined), op, ":joined")
     return reshape(whole, joined, shape, op, "")
+
+
+def _laid(constant: Op, shape: tuple[int, ...], op: Op, index: int) -> Op:
+    """A constant operand, seen with a shape, as it lies on the NPU."""
+    value = np.ascontiguousarray(constant.value.reshape(nchw(shape)).transpose(TO_NHWC))
+    return const(f"{op.name}:part{index}", value, constant.type.quant, op.node)
 
 
 def build_pad(unit: Unit) -> Op:
