@@ -31,9 +31,9 @@ def _float_weights(b: Builder) -> str:
 
 
 def _uneven_weights(b: Builder) -> str:
-    stored = b.const(b.rng.integers(0, 256, (4, 3, 3, 3)), np.uint8)
+    stored = b.const(b.rng.integers(0, 256, (3, 4, 2, 2)), np.uint8)
     weights = b.op("DequantizeLinear", stored, b.const(0.01), b.const(20, np.uint8))
-    return b.q(b.op("Conv", b.qinput(1, 3, 8, 8), weights))
+    return b.q(b.op("ConvTranspose", b.qinput(1, 3, 8, 8), weights))
 
 
 def _gemm(*bias: int, **attributes: Any) -> Case:

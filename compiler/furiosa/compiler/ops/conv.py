@@ -8,6 +8,7 @@ import numpy as np
 
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, const
+from furiosa.compiler.ops import nine_bits
 from furiosa.compiler.ops.layout import channel_scales, low, nhwc
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
 from furiosa.compiler.ops.windows import padding_below_kernel, window, window_size
@@ -79,8 +80,8 @@ def output_channel_scales(op: Op) -> str | None:
     return f"they lie along axis {quant.axis}"
 
 
-def quantized_weights(unit: Unit) -> Op:
-    """The weights; as int8 with zero point 0 wherever their values fit into it."""
+def quantized_weights(unit: Unit, wide: bool = False) -> Op:
+    """The weights; as int8 with zero point 0 wherever their values fit into it, else, when ``wide``, as int16."""
     second = unit.inputs[1] if len(unit.inputs) > 1 else None
     if second is not None and second.kind == "onnx" and second.attrs.op_type == "DequantizeLinear":
         raise refuse("weights_not_quantized", "the weights must be a quantized constant",
@@ -100,10 +101,16 @@ def quantized_weights(unit: Unit) -> Op:
     if quant.axis is not None:
         shape[quant.axis] = -1
     centred = weights.value.astype(np.int16) - np.reshape(quant.zero_point, shape).astype(np.int16)
-    if centred.size == 0 or centred.min() < -128 or centred.max() > 127:
+    fits = centred.size > 0 and centred.min() >= -128 and centred.max() <= 127
+    if not fits and not (wide and centred.size and np.abs(centred).max() <= nine_bits.MOST):
         return weights
     symmetric = Quant(quant.scale, (0,) * len(quant.scale), quant.axis)
-    return const(f"{unit.name}:centred", centred.astype(np.int8), symmetric, weights.node)
+    return const(f"{unit.name}:centred", centred.astype(np.int8) if fits else centred, symmetric, weights.node)
+
+
+def is_wide(unit: Unit, weights: Op) -> bool:
+    """Whether the weights are those of nine bits that ``quantized_weights`` made."""
+    return weights.type.dtype is DType.I16 and weights is not unit.inputs[1]
 
 
 def quantized_bias(
@@ -126,8 +133,8 @@ def quantized_bias(
 
 def build_conv(unit: Unit) -> Op:
     """A Conv with constant int8 weights."""
-    x, weights = unit.x(), quantized_weights(unit)
-    rank = len(x.type.shape)
+    x, weights = unit.x(), quantized_weights(unit, wide=True)
+    wide, rank = is_wide(unit, weights), len(x.type.shape)
     if rank not in (3, 4):
         raise refuse("spatial_axes", "convolutions must have one or two spatial axes", rank - 2, 2,
                      "write it with two spatial axes")  # fmt: skip
@@ -135,6 +142,10 @@ def build_conv(unit: Unit) -> Op:
         weights = replace(weights, data=weights.value[:, :, None, :], name=f"{weights.name}:2d")
         weights = replace(weights, type=replace(weights.type, shape=weights.value.shape))
     box = window(unit.node, x.type.shape, weights.type.shape[2:])
+    if wide:
+        axis = 2 if rank == 4 and box.dilations[0] == 1 else 1
+        box = nine_bits.rows_twice(box) if axis == 2 else box
+        x, weights = nine_bits.twice(x, axis, unit.name, unit.node.name), nine_bits.halves(weights, axis)
     group = unit.node.int("group", 1)
     attrs = Conv(box.kernel, box.strides, box.dilations, box.pads, group, unit.lo, unit.hi, in_float32(unit))
     bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0])

@@ -9,9 +9,11 @@ import numpy as np
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op, const
 from furiosa.compiler.lowlevel import Four
+from furiosa.compiler.ops import nine_bits
 from furiosa.compiler.ops.conv import (
     PARITY,
     in_float32,
+    is_wide,
     output_channel_scales,
     parameters,
     products,
@@ -61,7 +63,8 @@ def build_matmul(unit: Unit) -> Op:
     second = unit.inputs[1]
     if unit.node.op_type == "MatMul" and second is not None and second.kind != "const":
         return build_product(unit)
-    x, weights = unit.x(), quantized_weights(unit)
+    x, weights = unit.x(), quantized_weights(unit, wide=True)
+    wide = is_wide(unit, weights)
     if weights.type.size == 0 or len(weights.type.shape) != 2:
         raise refuse("weights_rank", "the weights of a matrix product must have two axes",
                      len(weights.type.shape), 2, "split the operator, or flatten the weights")  # fmt: skip
@@ -72,9 +75,11 @@ def build_matmul(unit: Unit) -> Op:
         if quant is not None and quant.axis is not None:
             quant = replace(quant, axis=1 - quant.axis)
         weights = const(f"{weights.name}:transposed", weights.value.T, quant)
+    turned = gemm and bool(node.int("transA", 0))
+    if wide:
+        x, weights = nine_bits.twice(x, 0 if turned else -1, unit.name, node.name), nine_bits.halves(weights, 1)
     bias = quantized_bias(unit, 2, x, weights, weights.type.shape[0], alpha, beta)
     integer = gemm or unit.constant(2) is not None
-    turned = gemm and bool(node.int("transA", 0))
     attrs = MatMul(unit.lo, unit.hi, in_float32(unit, integer and beta == 1.0), alpha, turned)
     return unit.op("matmul", (x, weights, bias), attrs)
 

@@ -13,12 +13,11 @@ from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
 from furiosa.compiler.ops.conv import Conv
 from furiosa.compiler.ops.conv_transpose import ConvTranspose
 from furiosa.compiler.ops.matmul import MatMul
+from furiosa.compiler.ops.nine_bits import MOST, interleaved
 from furiosa.compiler.ops.resize import Resize
 from furiosa.compiler.ops.table import refuse
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import Framework
-
-_MOST_CENTRED = 254
 
 
 def conv_2d(site: Site) -> None:
@@ -65,7 +64,7 @@ def fully_connected(site: Site) -> None:
     bias = _bias(site, 2, outputs)
     if weights.dtype == np.int16:
         x = _repeated(site, x, (1, 2))
-        weights = _interleaved(weights, 1)
+        weights = interleaved(weights, 1)
     w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
     lo, hi = site.clamp()
     shape = (rows[0], outputs)
@@ -93,7 +92,7 @@ def transpose_conv(site: Site) -> None:
     if any(not size - k < out <= size + s for size, k, s, out in zip(whole, kernel, strides, to.shape[1:3])):
         raise site.fault(f"a result of shape {to.shape} from an image of {x.type.shape[2:]}")
     if weights.dtype == np.int16:
-        x, weights = _repeated(site, x, (1, 2, 1, 1)), _interleaved(weights, 1)
+        x, weights = _repeated(site, x, (1, 2, 1, 1)), interleaved(weights, 1)
     w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
     attrs = ConvTranspose((kernel[0], kernel[1]), strides, (1, 1), (cut[0], cut[1]), 1, *site.clamp(), Framework.TFLITE)
     shape = (x.type.shape[0], outputs, *to.shape[1:3])
@@ -118,9 +117,9 @@ def _weights(site: Site, index: int, rank: int) -> tuple[Array, Quant]:
     symmetric = replace(quant, zero_point=(0,) * len(quant.scale))
     if centred.min() >= -128 and centred.max() <= 127:
         return centred.astype(np.int8), symmetric
-    if centred.min() < -_MOST_CENTRED or centred.max() > _MOST_CENTRED:
+    if centred.min() < -MOST or centred.max() > MOST:
         raise refuse("weight_range", "weights must be less than 255 from their zero point",
-                     f"{np.abs(centred).max()}", _MOST_CENTRED, "quantize the weights as int8")  # fmt: skip
+                     f"{np.abs(centred).max()}", MOST, "quantize the weights as int8")  # fmt: skip
     return centred.astype(np.int16), symmetric
 
 
@@ -146,17 +145,10 @@ def _twice(
     """
     kernel = (weights.shape[2], weights.shape[3])
     if dilations[0] > 1:
-        return _repeated(site, x, (1, 2, 1, 1)), _interleaved(weights, 1), kernel, strides, pads
+        return _repeated(site, x, (1, 2, 1, 1)), interleaved(weights, 1), kernel, strides, pads
     top, left, bottom, right = pads
-    return (_repeated(site, x, (1, 1, 2, 1)), _interleaved(weights, 2), (2 * kernel[0], kernel[1]),
+    return (_repeated(site, x, (1, 1, 2, 1)), interleaved(weights, 2), (2 * kernel[0], kernel[1]),
             (2 * strides[0], strides[1]), (2 * top, left, 2 * bottom, right))  # fmt: skip
-
-
-def _interleaved(weights: Array, axis: int) -> Array:
-    """int16 as int8 of which two neighbours along an axis, twice as long, have the sum."""
-    half = weights >> 1
-    both = np.stack((half, weights - half), axis=axis + 1).astype(np.int8)
-    return both.reshape(*weights.shape[:axis], 2 * weights.shape[axis], *weights.shape[axis + 1 :])
 
 
 def _repeated(site: Site, x: Op, repeats: tuple[int, ...]) -> Op:
