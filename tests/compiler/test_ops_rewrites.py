@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import pytest
 from tests.compiler.op_cases import conv, reshape
 from tests.compiler.quantized import Array, Builder, on_cpu, same
@@ -109,6 +110,16 @@ def _(b: Builder) -> tuple[str, ...]:
     x = b.qinput(1, 4, 8, 8)
     a = b.op("Conv", x, _quantized_weights(b, b.normal(8, 4, 3, 3), 0))
     return b.q(a), b.q(b.op("Conv", x, _quantized_weights(b, b.normal(8, 4, 3, 3), None)))
+
+
+@case("weights with a scale that nodes compute")
+def _(b: Builder) -> tuple[str, ...]:
+    weights = b.const(b.normal(8, 4, 3, 3))
+    scale = b.op("Div", b.op("ReduceMax", b.op("Abs", weights), axes=[1, 2, 3], keepdims=0), b.const(63.0))
+    parameters = scale, b.op("Cast", b.const(np.zeros(8)), to=onnx.TensorProto.INT8)
+    stored = b.op("QuantizeLinear", weights, *parameters, axis=0)
+    dequantized = b.op("DequantizeLinear", stored, *parameters, axis=0)
+    return (b.q(b.op("Conv", b.qinput(1, 4, 8, 8), dequantized)),)
 
 
 @case("weights transposed by a node, per channel")

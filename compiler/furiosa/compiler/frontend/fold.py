@@ -16,8 +16,8 @@ from furiosa.isa.dtypes import DType
 _NOT_PURE = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
 _EXACT = frozenset((
     "Abs", "Add", "Cast", "Ceil", "Clip", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor",
-    "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mul", "Neg", "Pad", "Relu", "Reshape", "Slice", "Split",
-    "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+    "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mul", "Neg", "Pad", "ReduceMax", "ReduceMin", "Relu",
+    "Reshape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
 ))  # fmt: skip
 """Operators that have one right result in floating point too; ONNX Runtime computes the others its own way."""
 _LARGE = 1 << 20
