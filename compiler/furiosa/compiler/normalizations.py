@@ -11,13 +11,10 @@ _ABOVE = (("Sqrt",), ("Add",), _MEANS, ("Pow", "Mul"), ("Sub",))
 
 def normalizations(graph: Graph) -> dict[Op, Reason]:
     """The reason of every float node of d / sqrt(mean(d ** 2) + epsilon) with d = x - mean(x)."""
-    reasons: dict[Op, Reason] = {}
-    for op in graph:
-        parts = _parts(op) if _is(op, ("Div",)) and len(op.inputs) == 2 else []
-        reason = Reason("normalization", "a normalization by mean and deviation stays in float32",
-                        f"it ends in `{op.node}`", "BatchNormalization", alternative("LayerNormalization"))  # fmt: skip
-        reasons |= dict.fromkeys(parts, reason)
-    return reasons
+    reason = Reason("normalization", "a normalization by mean and deviation stays in float32",
+                    "a part of one", "BatchNormalization", alternative("LayerNormalization"))  # fmt: skip
+    ends = [op for op in graph if _is(op, ("Div",)) and len(op.inputs) == 2]
+    return {part: reason for op in ends for part in _parts(op)}
 
 
 def _parts(divide: Op) -> list[Op]:
