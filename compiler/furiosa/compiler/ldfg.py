@@ -39,8 +39,9 @@ def _reason(op: Op) -> Reason:
     node: OnnxNode = op.attrs
     unknown = next((x for x in op.inputs if x.kind != "const" and not x.type.static), None)
     if unknown is not None and (node.op_type in BY_ONNX or node.op_type in _AFFINE) and not node.domain:
-        return Reason("static_shape", "shapes on the NPU must be known when the model is compiled", _kind(unknown),
-                      "static", "compute shapes from constants, or keep this part on the CPU")  # fmt: skip
+        return Reason("static_shape", "shapes on the NPU must be known when the model is compiled",
+                      unknown.type.form or str(unknown.type.shape), "static",
+                      "compute shapes from constants, or keep this part on the CPU")  # fmt: skip
     if node.op_type in _AFFINE and not node.domain:
         integers = op if node.op_type == "QuantizeLinear" else op.inputs[0]
         return Reason("no_lowering", "only per-tensor int8 and uint8 quantization with constant parameters is "

@@ -71,20 +71,20 @@ def build_gather(unit: Unit) -> Op:
     places = [] if indices is None else [int(i) % x.type.shape[axis] for i in indices.reshape(-1)]
     step = places[1] - places[0] if len(places) > 1 else 1
     even = step > 0 and all(place == places[0] + step * i for i, place in enumerate(places))
-    if indices is None or indices.ndim > 1 or not places or not even:
+    if indices is None or not places or not even:
         raise refuse("gathered", "a Gather must take one element, or evenly spaced ones, in rising order",
                      f"indices {_listed(places)}", "i, i + n, i + 2n ...",
                      "reorder the weights of the operators before and behind it instead")  # fmt: skip
     starts, steps = [0] * rank, [1] * rank
     starts[axis], steps[axis] = places[0], step
     shape = (*x.type.shape[:axis], len(places), *x.type.shape[axis + 1 :])
-    name = unit.name if indices.ndim else f"{unit.name}:part"
+    name = unit.name if indices.ndim == 1 else f"{unit.name}:part"
     part = replace(unit, out=replace(unit.out, shape=shape), name=name)
     taken = part.op("slice", (x,), Slice(tuple(starts), tuple(steps)))
     broken = sliceable.reason(taken)
     if broken is not None:
         raise Refusal(broken)
-    return taken if indices.ndim else unit.op("reshape", (taken,), Attrs())
+    return taken if indices.ndim == 1 else unit.op("reshape", (taken,), Attrs())
 
 
 def _listed(places: list[int]) -> str:
