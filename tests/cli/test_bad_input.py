@@ -322,7 +322,7 @@ def test_killed_in_the_middle_of_writing(sent: signal.Signals) -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_while_compiling(sent: signal.Signals) -> None:
-    Path("chain.onnx").write_bytes(chain(1500))
+    Path("chain.onnx").write_bytes(chain(5000))
     Path("output.enf").write_bytes(b"old")
     before = listing()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
