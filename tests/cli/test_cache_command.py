@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.compiler.quantized_nets import mixed, tiny
 
-from furiosa.cli.main import COMMAND_LIST, OWN_COMMANDS
+from furiosa.cli.commands import COMMAND_LIST, OWN_COMMANDS
 from furiosa.compiler import compile_model
 
 MISS = "compiler cache: miss: this compiler has no result of this model with these options\n"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from furiosa.cli.main import COMMAND_LIST, CommandRegistry, execute
+from furiosa.cli.commands import COMMAND_LIST
+from furiosa.cli.main import CommandRegistry, execute
 from furiosa.isa.version import version_info
 from furiosa.npu_sim.kernels import kernels_name
 

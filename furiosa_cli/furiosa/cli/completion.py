@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import click
 
 from furiosa.cli.command import Command, run_command
+from furiosa.cli.commands import COMMAND_LIST
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -29,8 +30,6 @@ def completion(shell: str) -> str:
     bash has to be 4.4 or newer.
     """
     from click.shell_completion import get_completion_class
-
-    from furiosa.cli.main import COMMAND_LIST
 
     kind = get_completion_class(shell)
     assert kind is not None
