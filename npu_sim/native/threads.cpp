@@ -16,7 +16,7 @@ namespace furiosa {
 namespace {
 
 // Workers look for the next loop this many times before they sleep: instructions follow each other closely.
-constexpr int kSpins = 2000;
+constexpr int kSpins = 10000;
 constexpr int64_t kPieces = 4;  // of a loop, for each member
 
 inline void pause() {
