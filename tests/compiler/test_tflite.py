@@ -336,9 +336,22 @@ def _altered(data: bytes, rng: random.Random) -> bytes:
         code = rng.choice(model.operatorCodes)
         code.builtinCode = rng.randrange(len(OPERATORS))
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    return _packed(model)
+
+
+def _packed(model: Any) -> bytes:
     builder: Any = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def test_an_operand_of_more_axes_than_the_result_is_refused() -> None:
+    data = tflite_cases.model("ADD of a scalar", "uint8", 0)
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    given = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    given.shape = [*given.shape, 1]
+    with pytest.raises(ModelError, match=r"`ADD_0` is not consistent: an operand of shape .* a result of 4 axes"):
+        compile_model(_packed(model), cache_enabled=False)
 
 
 def test_truncations_and_shared_vectors_are_refused() -> None:

@@ -40,6 +40,8 @@ def binary(site: Site) -> None:
 
 def _broadcast(site: Site, index: int, rank: int) -> Op:
     x = site.x(index)
+    if len(x.type.shape) > rank:
+        raise site.fault(f"an operand of shape {x.type.shape}, a result of {rank} axes")
     if len(x.type.shape) in (0, rank) or rank != 4:
         return x
     shape = (1,) * (rank - len(x.type.shape)) + x.type.shape
