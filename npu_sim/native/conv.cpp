@@ -30,6 +30,17 @@ Convolution merge_images(Convolution inst) {
   return inst;
 }
 
+// A 1x1 convolution with strides as one without, of just the pixels that it reads.
+Convolution take_pixels(Convolution inst) {
+  if (inst.kernel[0] != 1 || inst.kernel[1] != 1 || inst.pads[0] != 0 || inst.pads[1] != 0) return inst;
+  for (int axis = 0; axis < 2; ++axis) {
+    inst.x.shape[1 + axis] = inst.y.shape[1 + axis];
+    inst.x.strides[1 + axis] *= inst.strides[axis];
+    inst.strides[axis] = 1;
+  }
+  return inst;
+}
+
 // The constants of a convolution in the form of the kernels.
 struct Packed {
   uint8_t* weights;
@@ -42,7 +53,7 @@ struct Packed {
 class Plan {
  public:
   Plan(const Convolution& original, const Kernels& kernels)
-      : inst_(merge_images(original)), kernels_(kernels), format_(kernels.conv),
+      : inst_(take_pixels(merge_images(original))), kernels_(kernels), format_(kernels.conv),
         strip_(inst_, inst_.y.shape[2], format_.wide, 1, kernels) {
     group_inputs_ = inst_.x.shape[3] / inst_.groups;
     group_outputs_ = inst_.y.shape[3] / inst_.groups;
@@ -64,7 +75,9 @@ class Plan {
 
   Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
   void run(const Packed& packed, Run& run) const;
-  const Convolution& inst() const { return inst_; }
+  Rows rows(const Packed& packed) const;
+  // Whether each thread may as well read all weights.
+  bool light() const { return inst_.groups * blocks_ * block_bytes_ <= kOwnWeightBytes; }
   // Multiplications.
   int64_t work() const { return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * weight_bytes(); }
   int64_t weight_bytes() const { return int64_t(inst_.y.shape[3]) * int64_t(offsets_.size()) * elements_; }
@@ -147,7 +160,7 @@ Plan::Cut Plan::cut(int threads) const {
   const int64_t images = inst_.y.shape[0], height = inst_.y.shape[1], blocks = int64_t(inst_.groups) * blocks_;
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
-  const bool by_rows = blocks < threads || blocks * block_bytes_ <= kOwnWeightBytes;
+  const bool by_rows = blocks < threads || light();
   const int64_t each = work() / (threads * format_.pixels * kTaskWork);
   const int64_t tasks = threads == 1 ? 1 : threads * std::min(std::max<int64_t>(each, 1), kTasksPerThread);
   const int64_t fair = ceil_div(images * height, by_rows ? tasks : 1);
@@ -159,22 +172,35 @@ Plan::Cut Plan::cut(int threads) const {
 
 void Plan::run(const Packed& packed, Run& run) const {
   const View& y = inst_.y;
-  const int64_t images = y.shape[0], height = y.shape[1], blocks = int64_t(inst_.groups) * blocks_;
+  const int64_t images = y.shape[0], blocks = int64_t(inst_.groups) * blocks_;
   const auto [strips, parts] = cut(run.team.size());
-  run.reserve(size_t(strip_.scratch(int(ceil_div(height, strips)))));
+  run.reserve(strip_.scratch(ceil_div(y.shape[1], strips)));
   run.team.loop(images * strips * parts, work() / 32, [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
     const uint8_t* strip = nullptr;
     int64_t filled = -1;
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t unit = task / parts, part = task % parts, image = unit / strips;
-      const int first = int(height * (unit % strips) / strips);
-      const int count = int(height * (unit % strips + 1) / strips) - first;
-      if (unit != filled) strip = strip_.make(run.sram, int(image), first, count, run.scratch[size_t(member)].as());
+      const int64_t unit = task / parts, part = task % parts;
+      const Band band(y, unit, strips);
+      if (unit != filled) strip = strip_.make(run, band, member);
       filled = unit;
-      uint8_t* out = run.sram + y.address + image * y.strides[0] + int64_t(first) * y.strides[1];
-      compute(packed, int(blocks * part / parts), int(blocks * (part + 1) / parts), strip, out, count);
+      compute(packed, int(blocks * part / parts), int(blocks * (part + 1) / parts), strip, run.sram + band.start, band.count);
     }
   });
+}
+
+Rows Plan::rows(const Packed& packed) const {
+  const bool same = inst_.kernel[0] == 1 && inst_.strides[0] == 1 && inst_.pads[0] == 0;
+  const std::vector<View> x{inst_.x};
+  return {inst_.y, same ? x : std::vector<View>{}, same ? std::vector<View>{} : x, work() / 32,
+          [this](Run& run) {
+            const auto [strips, parts] = cut(run.team.size());
+            if (parts > 1) return int64_t(0);
+            run.reserve(strip_.scratch(ceil_div(inst_.y.shape[1], strips)));
+            return strips;
+          },
+          [this, packed](Run& run, const Band& band, int member) {
+            compute(packed, 0, inst_.groups * blocks_, strip_.make(run, band, member), run.sram + band.start, band.count);
+          }};
 }
 
 // Some rows of outputs by blocks `begin` to `end`. Few weights stay in the cache while pixels are read once; many are
@@ -227,7 +253,8 @@ Step prepare(const Conv2d& inst, Setup& setup) {
   setup.writes(inst.y);
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
-    return [plan, packed](Run& run) { plan->run(packed, run); };
+    const auto all = [plan, packed](Run& run) { plan->run(packed, run); };
+    return plan->light() ? Step(all, plan->rows(packed)) : Step(all);
   }
   return [plan, inst, weights, bias, multipliers](Run& run) {
     const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };

@@ -27,9 +27,16 @@ class Plan {
 
   Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
   void run(const Packed& packed, Run& run) const;
+  Rows rows(const Packed& packed) const;
   int64_t taps() const { return int64_t(inst_.kernel[0]) * inst_.kernel[1]; }
 
  private:
+  int64_t work() const {
+    return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * inst_.y.shape[3] * taps() / 4;
+  }
+  int64_t bands(Run& run) const;
+  void compute(const Packed& packed, Run& run, const Band& band, int member) const;
+
   DepthwiseConv2d inst_;
   const Kernels& kernels_;
   DepthwiseFormat format_;
@@ -67,13 +74,32 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
 }
 
 void Plan::run(const Packed& packed, Run& run) const {
-  const View& y = inst_.y;
-  const int images = y.shape[0], height = y.shape[1], threads = run.team.size();
+  const int64_t bands = this->bands(run);
+  run.team.loop(inst_.y.shape[0] * bands, work(), [&](int64_t begin, int64_t end, int member) {
+    for (int64_t task = begin; task < end; ++task) compute(packed, run, Band(inst_.y, task, bands), member);
+  });
+}
+
+Rows Plan::rows(const Packed& packed) const {
+  return {inst_.y, {}, {inst_.x}, work(), [this](Run& run) { return bands(run); },
+          [this, packed](Run& run, const Band& band, int member) { compute(packed, run, band, member); }};
+}
+
+int64_t Plan::bands(Run& run) const {
+  const int64_t images = inst_.y.shape[0], height = inst_.y.shape[1];
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
-  const int64_t fair = (int64_t(images) * height + threads * kTasksPerThread - 1) / (threads * kTasksPerThread);
-  const int64_t rows = std::min<int64_t>({height, fitting, fair}), strips = (height + rows - 1) / rows;
+  const int64_t fair = ceil_div(images * height, int64_t(run.team.size()) * kTasksPerThread);
+  const int64_t rows = std::min({height, fitting, fair});
+  run.reserve(strip_.scratch(rows));
+  return ceil_div(height, rows);
+}
+
+void Plan::compute(const Packed& packed, Run& run, const Band& band, int member) const {
+  const View& y = inst_.y;
   DepthwiseRow row;
+  row.x = strip_.make(run, band, member);
+  row.y = run.sram + band.start;
   row.x_step = inst_.strides[1] * strip_.pixel_bytes();
   row.row_step = inst_.dilations[0] * strip_.row_bytes();
   row.column_step = inst_.dilations[1] * strip_.pixel_bytes();
@@ -86,18 +112,11 @@ void Plan::run(const Packed& packed, Run& run) const {
   row.multipliers = packed.multipliers;
   row.bounded = packed.bounded;
   row.requantize = {float(inst_.lo - inst_.y_zero), float(inst_.hi - inst_.y_zero), inst_.y_zero};
-  const int64_t work = int64_t(images) * height * y.shape[2] * y.shape[3] * taps() / 4;
-  run.reserve(size_t(strip_.scratch(int(rows))));
-  run.team.loop(images * strips, work, [&](int64_t begin, int64_t end, int member) {
-    DepthwiseRow mine = row;
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int image = int(unit / strips), first = int(unit % strips * rows);
-      const int count = int(std::min<int64_t>(rows, height - first));
-      mine.x = strip_.make(run.sram, image, first, count, run.scratch[size_t(member)].as());
-      mine.y = run.sram + y.address + int64_t(image) * y.strides[0] + int64_t(first) * y.strides[1];
-      for (int index = 0; index < count; ++index, mine.x += step, mine.y += y.strides[1]) kernels_.depthwise_row(mine);
-    }
-  });
+  for (int index = 0; index < band.count; ++index) {
+    kernels_.depthwise_row(row);
+    row.x += inst_.strides[0] * strip_.row_bytes();
+    row.y += y.strides[1];
+  }
 }
 
 }  // namespace
@@ -112,7 +131,7 @@ Step prepare(const DepthwiseConv2d& inst, Setup& setup) {
   setup.writes(inst.y);
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
-    return [plan, packed](Run& run) { plan->run(packed, run); };
+    return {[plan, packed](Run& run) { plan->run(packed, run); }, plan->rows(packed)};
   }
   return [plan, inst, weights, bias, multipliers](Run& run) {
     const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };

@@ -32,7 +32,7 @@ Step prepare(const MatMul& inst, Setup& setup) {
     const int64_t depth = a.shape[3], blocks = (y.shape[3] + kColumns - 1) / kColumns;
     const int64_t tasks = int64_t(y.shape[0]) * y.shape[1] * blocks;
     const Requantize requantize{float(inst.lo - inst.y_zero), float(inst.hi - inst.y_zero), inst.y_zero};
-    run.reserve(size_t(2 * depth * (kColumns + 1) + 4 * kColumns));
+    run.reserve(2 * depth * (kColumns + 1) + 4 * kColumns);
     run.team.loop(tasks, tasks * kColumns * y.shape[2] * depth, [&](int64_t begin, int64_t end, int member) {
       int32_t* sums = run.scratch[size_t(member)].as<int32_t>();
       int16_t* row = reinterpret_cast<int16_t*>(sums + kColumns);

@@ -16,8 +16,15 @@ class Plan {
         dense_(inst.x.strides[3] == 1 && (inst.x.strides[2] == channels_ || inst.x.shape[2] == 1)) {}
 
   void run(Run& run) const;
+  Rows rows() const;
 
  private:
+  int64_t work() const {
+    const View& y = inst_.y;
+    return int64_t(y.shape[0]) * y.shape[1] * y.shape[2] * channels_ * (inst_.kernel[0] + inst_.kernel[1]);
+  }
+  int64_t scratch() const { return (dense_ ? 1 : 1 + inst_.kernel[0]) * row_bytes_ + channels_; }
+  void compute(Run& run, const Band& band, int member) const;
   const uint8_t* rows(const uint8_t* image, const Taps& taps, int top, uint8_t* scratch) const;
   void columns(const uint8_t* line, uint8_t* y, uint8_t* scratch) const;
   void largest(const uint8_t* x, int64_t step, int count, uint8_t* y, int64_t n) const;
@@ -30,20 +37,32 @@ class Plan {
 };
 
 void Plan::run(Run& run) const {
-  const View &x = inst_.x, &y = inst_.y;
-  const int64_t count = int64_t(y.shape[0]) * y.shape[1];
-  const int64_t work = count * y.shape[2] * channels_ * (inst_.kernel[0] + inst_.kernel[1]);
-  run.reserve(size_t((dense_ ? 1 : 1 + inst_.kernel[0]) * row_bytes_ + channels_));
-  run.team.loop(count, work, [&](int64_t begin, int64_t end, int member) {
-    uint8_t* scratch = run.scratch[size_t(member)].as();
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t n = row / y.shape[1], p = row % y.shape[1];
-      const int top = int(p) * inst_.strides[0] - inst_.pads[0];
-      const Taps taps(top, inst_.kernel[0], inst_.dilations[0], 0, x.shape[1]);
-      const uint8_t* line = rows(run.sram + x.address + n * x.strides[0], taps, top, scratch + channels_);
-      columns(line, run.sram + y.address + n * y.strides[0] + p * y.strides[1], scratch);
-    }
+  const View& y = inst_.y;
+  run.reserve(scratch());
+  run.team.loop(int64_t(y.shape[0]) * y.shape[1], work(), [&](int64_t begin, int64_t end, int member) {
+    for (int64_t row = begin; row < end; ++row) compute(run, Band(y, row, y.shape[1]), member);
   });
+}
+
+Rows Plan::rows() const {
+  return {inst_.y, {}, {inst_.x}, work(),
+          [plan = *this](Run& run) {
+            run.reserve(plan.scratch());
+            return 1;
+          },
+          [plan = *this](Run& run, const Band& band, int member) { plan.compute(run, band, member); }};
+}
+
+void Plan::compute(Run& run, const Band& band, int member) const {
+  const View& x = inst_.x;
+  uint8_t* scratch = run.scratch[size_t(member)].as();
+  const uint8_t* image = run.sram + x.address + band.image * int64_t(x.strides[0]);
+  for (int index = 0; index < band.count; ++index) {
+    const int top = (band.first + index) * inst_.strides[0] - inst_.pads[0];
+    const Taps taps(top, inst_.kernel[0], inst_.dilations[0], 0, x.shape[1]);
+    const uint8_t* line = rows(image, taps, top, scratch + channels_);
+    columns(line, run.sram + band.start + index * inst_.y.strides[1], scratch);
+  }
 }
 
 // The largest of some rows of the image, dense.
@@ -93,7 +112,8 @@ void Plan::largest(const uint8_t* x, int64_t step, int count, uint8_t* y, int64_
 Step prepare(const MaxPool2d& inst, Setup& setup) {
   setup.reads(inst.x);
   setup.writes(inst.y);
-  return [plan = Plan(inst, setup.kernels)](Run& run) { plan.run(run); };
+  const Plan plan(inst, setup.kernels);
+  return {[plan](Run& run) { plan.run(run); }, plan.rows()};
 }
 
 }  // namespace furiosa

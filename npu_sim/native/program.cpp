@@ -44,6 +44,10 @@ Step read_any(const Header& head, const char* body, Setup& setup) {
   }
 }
 
+void copy(const uint8_t* from, uint8_t* to, int64_t size, Team& team) {
+  team.loop(size, size, [=](int64_t begin, int64_t end, int) { std::memcpy(to + begin, from + begin, size_t(end - begin)); });
+}
+
 }  // namespace
 
 Program::Program(std::string_view code, std::string_view constants, int64_t sram_bytes, int64_t dram_bytes,
@@ -76,7 +80,9 @@ void Program::decode(std::string_view code, const Kernels& kernels) {
     at += size;
   }
   for (size_t step = 0; step < steps.size(); ++step) {
-    if (constants.needed(step)) steps_.push_back(std::move(steps[step]));
+    if (!constants.needed(step)) continue;
+    if (chains_.empty() || !chains_.back().takes(steps[step])) chains_.emplace_back();
+    chains_.back().append(std::move(steps[step]));
   }
 }
 
@@ -91,9 +97,9 @@ void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vec
   uint8_t* dram = arena->dram.as() - constants_size;
   Run run{arena->sram.as(), reinterpret_cast<const uint8_t*>(constants_.data()), constants_size, dram, *team,
           arena->scratch};
-  for (const auto& port : inputs) std::memcpy(dram + port.address, port.data, size_t(port.size));
-  for (const Step& step : steps_) step(run);
-  for (const auto& port : outputs) std::memcpy(port.data, dram + port.address, size_t(port.size));
+  for (const auto& port : inputs) copy(port.data, dram + port.address, port.size, *team);
+  for (const Chain& chain : chains_) chain.run(run);
+  for (const auto& port : outputs) copy(dram + port.address, port.data, port.size, *team);
   std::lock_guard<std::mutex> lock(mutex_);
   resting_.push_back(std::move(arena));
 }

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "steps.h"
+#include "chain.h"
 
 namespace furiosa {
 
@@ -41,7 +41,7 @@ class Program {
   const int64_t dram_bytes_;
   const char* kernels_;
   Slab slab_;
-  std::vector<Step> steps_;
+  std::vector<Chain> chains_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Arena>> resting_;
 };

@@ -6,11 +6,10 @@
 
 #include "instructions.h"
 #include "kernels.h"
+#include "steps.h"
 #include "strip.h"
 
 namespace furiosa {
-
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Runs of one length, of at most so many pixels: each row of outputs by itself, or all of them as one long row. In that,
 // windows that begin in one row and end in the next lie between the rows; nobody wants their results. The last run of a

@@ -75,7 +75,7 @@ Step prepare(const Softmax& inst, Setup& setup) {
                                                 : exponentials(inst.x_scale, inst.x.shape[3])](Run& run) {
     const View &x = inst.x, &y = inst.y;
     const int64_t pixels = int64_t(y.shape[0]) * y.shape[1] * y.shape[2], channels = y.shape[3];
-    run.reserve(size_t(5 * channels));
+    run.reserve(5 * channels);
     run.team.loop(pixels, 8 * pixels * channels, [&](int64_t begin, int64_t end, int member) {
       float* terms = run.scratch[size_t(member)].as<float>();
       for (int64_t pixel = begin; pixel < end; ++pixel) {

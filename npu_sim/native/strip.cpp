@@ -12,7 +12,7 @@ Strip::Strip(const Convolution& inst, int columns, bool wide, int repeat, const 
   width_ = (columns - 1) * inst.strides[1] + (inst.kernel[1] - 1) * inst.dilations[1] + 1;
   pixel_ = int64_t(inst.x.shape[3]) * repeat * (wide ? 2 : 1);
   row_ = pixel_ * width_;
-  in_place_ = !wide && repeat == 1 && inst.x_type == 0 && inst.x.strides[1] > 0 && covered();
+  in_place_ = !wide && repeat == 1 && inst.x_type == 0 && inst.x.strides[1] > 0 && covered() && !gaps();
   if (in_place_) {
     pixel_ = inst.x.strides[2];
     row_ = inst.x.strides[1];
@@ -29,15 +29,21 @@ bool Strip::covered() const {
   return true;
 }
 
-const uint8_t* Strip::make(const uint8_t* sram, int n, int first, int outputs, uint8_t* scratch) const {
+// Whether there are pixels between those that 1x1 windows read, or rows between theirs.
+bool Strip::gaps() const {
   const View& x = inst_.x;
-  const uint8_t* image = sram + x.address + int64_t(n) * x.strides[0];
-  if (in_place_) return image + int64_t(first) * inst_.strides[0] * x.strides[1];
-  uint8_t* strip = scratch;
+  return inst_.kernel[0] == 1 && inst_.kernel[1] == 1 && x.strides[1] != x.shape[2] * x.strides[2];
+}
+
+const uint8_t* Strip::make(const Run& run, const Band& band, int member) const {
+  const View& x = inst_.x;
+  const uint8_t* image = run.sram + x.address + int64_t(band.image) * x.strides[0];
+  if (in_place_) return image + int64_t(band.first) * inst_.strides[0] * x.strides[1];
+  uint8_t *const made = run.scratch[size_t(member)].as(), *strip = made;
   const int border = wide_ ? 0 : (inst_.x_zero & 0xFF) ^ (inst_.x_type ? 0x80 : 0);
-  const int top = first * inst_.strides[0] - inst_.pads[0], left = inst_.pads[1];
+  const int top = band.first * inst_.strides[0] - inst_.pads[0], left = inst_.pads[1];
   const int before = std::min(left, width_), after = std::max(width_ - left - x.shape[2], 0);
-  for (int row = 0; row < rows(outputs); ++row, strip += row_) {
+  for (int row = 0; row < rows(band.count); ++row, strip += row_) {
     const int h = top + row;
     if (h < 0 || h >= x.shape[1]) {
       std::memset(strip, border, size_t(row_));
@@ -47,7 +53,7 @@ const uint8_t* Strip::make(const uint8_t* sram, int n, int first, int outputs, u
     fill_row(image + int64_t(h) * x.strides[1], strip + before * pixel_);
     std::memset(strip + row_ - after * pixel_, border, size_t(after * pixel_));
   }
-  return scratch;
+  return made;
 }
 
 void Strip::fill_row(const uint8_t* x, uint8_t* out) const {

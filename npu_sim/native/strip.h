@@ -5,6 +5,7 @@
 
 #include "instructions.h"
 #include "kernels.h"
+#include "steps.h"
 
 namespace furiosa {
 
@@ -21,15 +22,17 @@ class Strip {
   int rows(int outputs) const {
     return (outputs - 1) * inst_.strides[0] + (inst_.kernel[0] - 1) * inst_.dilations[0] + 1;
   }
-  // What `outputs` rows of outputs read, and how much scratch memory that takes.
+  // What `outputs` rows of outputs read.
   int64_t bytes(int outputs) const { return rows(outputs) * row_; }
-  int64_t scratch(int outputs) const { return in_place_ ? 0 : bytes(outputs); }
+  // Scratch memory for them.
+  int64_t scratch(int64_t outputs) const { return in_place_ ? 0 : bytes(int(outputs)); }
 
-  // The strip for `outputs` rows of outputs from row `first` of image `n`, made in `scratch` if need be.
-  const uint8_t* make(const uint8_t* sram, int n, int first, int outputs, uint8_t* scratch) const;
+  // The strip for a band of outputs, made in the scratch memory of a member if need be.
+  const uint8_t* make(const Run& run, const Band& band, int member) const;
 
  private:
   bool covered() const;
+  bool gaps() const;
   void fill_row(const uint8_t* x, uint8_t* out) const;
   void convert(const uint8_t* x, uint8_t* out, int64_t count) const;
   void convert_repeated(const uint8_t* x, uint8_t* out) const;

@@ -8,22 +8,6 @@
 namespace furiosa {
 namespace {
 
-void shared(const Table& inst, const Strided<2>& box, const Kernels& kernels, const uint8_t* table, Run& run) {
-  const int64_t y_step = box.inner(0), x_step = box.inner(1), size = box.size();
-  run.team.loop(size, size, [&](int64_t begin, int64_t end, int) {
-    uint8_t from[kLine], to[kLine];
-    box.runs(begin, end, [&](const auto& at, int64_t length) {
-      for (int64_t i = 0; i < length; i += kLine) {
-        const int64_t n = std::min(kLine, length - i);
-        uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
-        const uint8_t* x = run.sram + inst.x.address + at[1] + i * x_step;
-        kernels.table(gather(x, x_step, n, from), target(y, y_step, to), n, table);
-        scatter(y, y_step, n, to);
-      }
-    });
-  });
-}
-
 void per_channel(const Table& inst, const uint8_t* tables, Run& run) {
   const View &x = inst.x, &y = inst.y;
   const int64_t rows = int64_t(y.shape[0]) * y.shape[1], channels = y.shape[3];
@@ -45,13 +29,24 @@ Step prepare(const Table& inst, Setup& setup) {
   setup.reads(inst.x);
   const uint8_t* constant = setup.constants.find(inst.table, int64_t(256) * inst.tables);
   setup.writes(inst.y);
-  const Kernels& kernels = setup.kernels;
+  if (inst.tables != 1) {
+    return [inst, constant](Run& run) { per_channel(inst, constant ? constant : run.sram + inst.table, run); };
+  }
   const Strided<2> box(inst.y.shape, {inst.y.strides, inst.x.strides});
-  return [inst, constant, box, &kernels](Run& run) {
-    const uint8_t* tables = constant ? constant : run.sram + inst.table;
-    if (inst.tables == 1) shared(inst, box, kernels, tables, run);
-    else per_channel(inst, tables, run);
-  };
+  return elementwise(inst.y, {inst.x}, 1, [inst, constant, box, &kernels = setup.kernels](Run& run, int64_t begin, int64_t end) {
+    const uint8_t* table = constant ? constant : run.sram + inst.table;
+    const int64_t y_step = box.inner(0), x_step = box.inner(1);
+    uint8_t from[kLine], to[kLine];
+    box.runs(begin, end, [&](const auto& at, int64_t length) {
+      for (int64_t i = 0; i < length; i += kLine) {
+        const int64_t n = std::min(kLine, length - i);
+        uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
+        const uint8_t* x = gather(run.sram + inst.x.address + at[1] + i * x_step, x_step, n, from);
+        kernels.table(x, target(y, y_step, to), n, table);
+        scatter(y, y_step, n, to);
+      }
+    });
+  });
 }
 
 }  // namespace furiosa

@@ -1,0 +1,33 @@
+// Chains: consecutive steps done band by band. What a step leaves in the cache the next one finds there, and threads meet
+// once a chain instead of once a step.
+#pragma once
+
+#include <vector>
+
+#include "steps.h"
+
+namespace furiosa {
+
+class Chain {
+ public:
+  // Whether the bands of a step may follow those of the steps before: no band needs, or changes, bytes that another band
+  // changes.
+  bool takes(const Step& next) const;
+  void append(Step next);
+  void run(Run& run) const;
+
+ private:
+  struct Access {
+    View view;
+    bool writes;
+    bool same;  // only the rows of the band
+  };
+
+  static std::vector<Access> accesses(const Rows& rows);
+  int64_t bands(Run& run) const;
+
+  std::vector<Step> steps_;
+  std::vector<Access> accesses_;
+};
+
+}  // namespace furiosa
