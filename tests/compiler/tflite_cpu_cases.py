@@ -153,6 +153,16 @@ def squared_difference(w: Writer, rng: np.random.Generator) -> None:
     w.op("SQUARED_DIFFERENCE", inputs, w.outputs)
 
 
+def division(w: Writer, rng: np.random.Generator, dtype: str, divisors: tuple[int, ...], **options: Any) -> None:
+    """By constants, none of which is zero: LiteRT refuses that."""
+    info, zero = np.iinfo(dtype), 40
+    stored = np.setdiff1d(np.arange(info.min, info.max + 1), [zero]).astype(dtype)
+    x = w.input((1, 9, 255, 4), dtype, 0.03, zero - 9)
+    constant = w.tensor(divisors, dtype, 0.02, zero, data=np.resize(rng.permutation(stored), divisors))
+    w.outputs = [w.tensor((1, 9, 255, 4), dtype, 0.04, zero + 11)]
+    w.op("DIV", [x, constant], w.outputs, **options)
+
+
 def detection(
     w: Writer, rng: np.random.Generator, dtype: str, regular: bool, background: int = 1, of_box: int = 1
 ) -> None:
@@ -218,6 +228,9 @@ CASES: dict[str, Case] = {
     "BATCH_MATMUL of int8": _p(batch_matmul, adjoint=False),
     "BATCH_MATMUL of int8, adjoint": _p(batch_matmul, adjoint=True),
     "SQUARED_DIFFERENCE of int8": squared_difference,
+    "DIV": _p(two, name="DIV"),
+    "DIV of int8": _p(division, dtype="int8", divisors=(1, 9, 255, 4)),
+    "DIV of uint8 by a column, ReLU6": _p(division, dtype="uint8", divisors=(255, 1), fusedActivationFunction=3),
     "CONV_2D of 16 bits": conv_of_sixteen_bits,
     "L2_POOL_2D": _p(pool, name="L2_POOL_2D"),
     "SPACE_TO_BATCH_ND": _p(moved, name="SPACE_TO_BATCH_ND", to=(6, 4, 2, 4), operands=((2, 3), ((1, 1), (0, 1)))),

@@ -9,6 +9,7 @@ from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mu
 from furiosa.isa.arithmetic.float32 import fma
 from furiosa.isa.arithmetic.functions import batch_normalization
 from furiosa.isa.arithmetic.lite import fixed_sum, lite_average_pool, lite_binary, lite_softmax
+from furiosa.isa.arithmetic.lite_division import lite_division
 from furiosa.isa.arithmetic.norms import l2_normalize, reduce_l2
 from furiosa.isa.arithmetic.pooling import (
     average_pool,
@@ -47,6 +48,7 @@ __all__ = [
     "l2_normalize",
     "lite_average_pool",
     "lite_binary",
+    "lite_division",
     "lite_softmax",
     "lookup",
     "matmul",

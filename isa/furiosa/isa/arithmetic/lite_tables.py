@@ -181,7 +181,7 @@ def _multiplied(x: Integers, factor: float) -> Integers:
     return _shifted(_doubled_high(x << max(exponent, 0), integer), max(-exponent, 0))
 
 
-def _doubled_high(x: Integers, integer: int) -> Integers:
+def _doubled_high(x: Integers, integer: Integers | int) -> Integers:
     product = x * integer
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     return np.asarray(np.sign(nudged) * (np.abs(nudged) >> 31))

@@ -7,6 +7,7 @@ import numpy as np
 from furiosa.compiler.frontend.tflite.cpu import fixed
 from furiosa.compiler.frontend.tflite.cpu.nodes import Cpu, Handler
 from furiosa.compiler.graph import Op
+from furiosa.isa.arithmetic import Scaling, lite_division
 from furiosa.isa.dtypes import DType
 
 
@@ -62,6 +63,25 @@ def _squared_difference_of_integers(cpu: Cpu) -> Op:
     square = cpu.add("Mul", [apart, apart], shape, DType.I64)
     ratio = twice * twice / ((1 << 14) * float(np.float32(cpu.site.result().scale)))
     return fixed.saturated(cpu, fixed.multiplied(cpu, square, ratio))
+
+
+def _div(cpu: Cpu) -> None:
+    if not fixed.applies(cpu, 2, (DType.I8, DType.U8)):
+        return _pair("Div")(cpu)
+    return cpu.give(_quotient_of_integers(cpu))
+
+
+def _quotient_of_integers(cpu: Cpu) -> Op:
+    """As LiteRT divides: looked up, since there are 65,536 pairs of operands."""
+    a, b = cpu.stored(0), cpu.stored(1)
+    to, shape = cpu.site.result(), np.broadcast_shapes(a.type.shape, b.type.shape)
+    scalings = (Scaling(t.scale, t.zero) for t in (a.type, b.type, to))
+    quotients = lite_division(*scalings, to.dtype.numpy_name, *cpu.site.clamp())
+    least = np.iinfo(to.dtype.numpy_name).min
+    rows = fixed.combined(cpu, fixed.combined(cpu, cpu.cast(a, DType.I64), "Sub", least), "Mul", 256)
+    columns = fixed.combined(cpu, cpu.cast(b, DType.I64), "Sub", least)
+    index = cpu.add("Add", [rows, columns], shape, DType.I64)
+    return cpu.add("Gather", [cpu.constant(quotients.reshape(-1)), index], shape, to.dtype)
 
 
 def _rsqrt(cpu: Cpu) -> None:
@@ -223,7 +243,7 @@ def _rank(cpu: Cpu) -> None:
 ELEMENTS: dict[str, Handler] = {
     "ABS": _same("Abs"), "ADD": _pair("Add"), "ADD_N": _sum_of_all, "ARG_MAX": _arg("ArgMax"),
     "ARG_MIN": _arg("ArgMin"), "CAST": _cast, "CEIL": _same("Ceil"), "COS": _same("Cos"),
-    "CUMSUM": _cumsum, "DIV": _pair("Div"), "ELU": _same("Elu"), "EQUAL": _pair("Equal", DType.BOOL),
+    "CUMSUM": _cumsum, "DIV": _div, "ELU": _same("Elu"), "EQUAL": _pair("Equal", DType.BOOL),
     "EXP": _same("Exp"), "FILL": _fill, "FLOOR": _same("Floor"), "FLOOR_DIV": _floor_div, "FLOOR_MOD": _floor_mod,
     "GELU": _gelu, "GREATER": _pair("Greater", DType.BOOL),
     "GREATER_EQUAL": _pair("GreaterOrEqual", DType.BOOL), "HARD_SWISH": _same("HardSwish"),

@@ -12,11 +12,12 @@ from furiosa.isa.dtypes import DType
 _HALF = 1 << 30
 
 
-def applies(cpu: Cpu, operands: int) -> bool:
-    """Whether the operands and the result are int8, each with one scale."""
-    types = [*(cpu.stored(index).type for index in range(operands)), cpu.site.result()]
-    return all(
-        t.dtype is DType.I8 and t.quant is not None and t.quant.axis is None and t.quant.scale[0] > 0 for t in types
+def applies(cpu: Cpu, operands: int, dtypes: tuple[DType, ...] = (DType.I8,)) -> bool:
+    """Whether the operands and the result are of one of these types, each with one scale."""
+    to = cpu.site.result()
+    types = [*(cpu.stored(index).type for index in range(operands)), to]
+    return to.dtype in dtypes and all(
+        t.dtype is to.dtype and t.quant is not None and t.quant.axis is None and t.quant.scale[0] > 0 for t in types
     )
 
 
