@@ -29,11 +29,13 @@ BUDGETS = (1_000, 2_000, 6_000, 100_000)
 PRODUCTS = (20_000, 20_000, 100_000, 2_500_000)
 
 
-def convolution(geometry: Geometry, random: Random, inputs: tuple[int, ...] = CHANNELS) -> InstructionCase:
+def convolution(
+    geometry: Geometry, random: Random, inputs: tuple[int, ...] = CHANNELS, fixed: bool = False
+) -> InstructionCase:
     windows, batch, budget, products = _images(random, geometry)
     channels = fitting(random, inputs, min(budget // windows.image_pixels, products // windows.taps), batch)
     outputs = fitting(random, CHANNELS, min(budget, products // (windows.taps * channels)), batch, windows.pixels)
-    return make.convolution(Maker(random, loose=True), windows, channels, outputs, batch=batch)
+    return make.convolution(Maker(random, loose=True), windows, channels, outputs, batch=batch, fixed=fixed)
 
 
 def grouped(random: Random) -> InstructionCase:

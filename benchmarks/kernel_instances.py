@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from furiosa.isa import instructions as lir
-from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, View
+from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Rounding, View
 from kernel_cases import InstructionCase
 from kernel_maker import Maker, Shape
 from kernel_windows import Windows
@@ -21,21 +21,35 @@ _INT32 = np.iinfo(np.int32)
 
 
 def convolution(
-    m: Maker, windows: Windows, channels: int, outputs: int, groups: int = 1, batch: int = 1, depthwise: bool = False
+    m: Maker,
+    windows: Windows,
+    channels: int,
+    outputs: int,
+    groups: int = 1,
+    batch: int = 1,
+    depthwise: bool = False,
+    fixed: bool = False,
+    w_zero: int = 0,
 ) -> InstructionCase:
-    """Conv2d, or DepthwiseConv2d for ``depthwise`` with as many groups as channels; also a matrix product."""
+    """Conv2d, or DepthwiseConv2d for ``depthwise`` with as many groups as channels; also a matrix product.
+
+    ``fixed``: Conv2d that rounds in fixed point.
+    """
     x = m.view((batch, *windows.image, channels), dense_channels=True, read=True)
     y = m.view((batch, *windows.result, outputs), dense_channels=True)
     products = windows.taps * (channels // groups)
     weights = m.noise(outputs * products, np.int8)
-    weights_at, bias_at, multipliers_at = m.constants(weights, _bias(m, outputs), _multipliers(m, outputs, products))
+    multipliers = (_fixed if fixed else _multipliers)(m, outputs, products)
+    weights_at, bias_at, multipliers_at = m.constants(weights, _bias(m, outputs), multipliers)
     x_type, y_type = m.kind(), m.kind()
     lo, hi = m.clamp(y_type)
+    fields: dict[str, Any] = {**windows.fields, **({"rounding": Rounding.FIXED} if fixed else {})}
+    fields["w_zero"] = m.pick(w_zero, 0, 0, 0, m.random.randint(-127, 127), -128)
     cls = lir.DepthwiseConv2d if depthwise else lir.Conv2d
     return m.case(
         cls(
             x=x, y=y, weights=weights_at, bias=bias_at, multipliers=multipliers_at, groups=groups, x_type=x_type,
-            y_type=y_type, x_zero=m.zero(x_type), y_zero=m.zero(y_type), lo=lo, hi=hi, **windows.fields,
+            y_type=y_type, x_zero=m.zero(x_type), y_zero=m.zero(y_type), lo=lo, hi=hi, **fields,
         )
     )  # fmt: skip
 
@@ -66,6 +80,14 @@ def _multipliers(m: Maker, outputs: int, products: int) -> NDArray[np.float32]:
     anything = 10 ** m.values.uniform(-9, 9, outputs)
     above = m.values.choice([0.5, 1.0, 1.5], outputs)
     return np.asarray(m.pick(usual, usual, usual, above, anything, usual * 1e30), np.float32)
+
+
+def _fixed(m: Maker, outputs: int, products: int) -> NDArray[np.int32]:
+    """The same in fixed point: factors, exponents, and on which side ties go."""
+    fraction, exponent = np.frexp(m.values.uniform(20, 120, outputs) / (74 * 74 * np.sqrt(products)))
+    exponents = m.pick(exponent, exponent, exponent, m.values.integers(-31, 32, outputs))
+    rows = np.rint(fraction * 2**31), exponents, m.pick(np.zeros(outputs), m.values.integers(0, 2, outputs))
+    return np.stack(rows, axis=1).astype(np.int32)
 
 
 def max_pool(m: Maker, windows: Windows, channels: int, batch: int = 1) -> InstructionCase:

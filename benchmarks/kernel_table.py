@@ -78,6 +78,9 @@ KERNELS: tuple[Kernel, ...] = (
         "resnet50 3x3, 7x7, 512 to 512": conv(square(7, 3), 512, 512),
         "yolo 3x3, 160x160, 32 to 32": conv(square(160, 3), 32, 32),
     }),
+    Kernel("convolution in fixed point", lir.Conv2d, partial(draws.convolution, convolving, fixed=True), {
+        "u-net 2x2, 64x64, 64 to 128": conv(square(64, 2), 64, 128, fixed=True),
+    }),
     Kernel("pointwise", lir.Conv2d, partial(draws.convolution, plain), {
         "resnet50, 56x56, 64 to 256": conv(square(56), 64, 256),
         "resnet50, 56x56, 256 to 64": conv(square(56), 256, 64),
@@ -85,6 +88,7 @@ KERNELS: tuple[Kernel, ...] = (
         "resnet50, 14x14, 1024 to 256": conv(square(14), 1024, 256),
         "resnet50, 7x7, 512 to 2048": conv(square(7), 512, 2048),
         "mobilenet_v1, 112x112, 32 to 64": conv(square(112), 32, 64),
+        "mobilenet_v1 of uint8, 112x112, 32 to 64": conv(square(112), 32, 64, w_zero=17),
         "mobilenet_v2, 56x56, 144 to 24": conv(square(56), 144, 24),
         "yolo, 80x80, 128 to 255": conv(square(80), 128, 255),
     }),
@@ -92,6 +96,7 @@ KERNELS: tuple[Kernel, ...] = (
         "mobilenet_v1 3x3, 112x112, 32": conv(square(112, 3), 32, 32, 32, depthwise=True),
         "mobilenet_v1 3x3 / 2, 56x56, 128": conv(square(56, 3, 2), 128, 128, 128, depthwise=True),
         "mobilenet_v1 3x3, 14x14, 512": conv(square(14, 3), 512, 512, 512, depthwise=True),
+        "mobilenet_v1 3x3 of uint8, 14x14, 512": conv(square(14, 3), 512, 512, 512, depthwise=True, w_zero=17),
         "mobilenet_v2 3x3, 7x7, 960": conv(square(7, 3), 960, 960, 960, depthwise=True),
     }),
     Kernel("grouped", lir.Conv2d, draws.grouped, {

@@ -96,7 +96,7 @@ inline __attribute__((always_inline)) void add_up(const ConvPixels& t, const uin
   if (kTwoRuns && kTwoVectors) _tile_stored(3, sums[1].values + 16 * first + 16, kPixelBytes);
 }
 
-template <bool kBounded, int Vectors>
+template <class Form, int Vectors>
 class Conv {
  public:
   explicit Conv(const ConvPixels& t) : t_(t), pack_(t.requantize), ahead_(t, products(t)) {}
@@ -139,39 +139,40 @@ class Conv {
 
   // What the loop needs is copied first: bytes that it stores could be part of anything else.
   void finish_run(int run, const int32_t* sums) const {
-    const Pack<kBounded> pack = pack_;
+    const Pack<Form::kBounded> pack = pack_;
     const int pixels = t_.pixels, columns = t_.columns, pitch = t_.pitch, channels = t_.channels;
     const int64_t step = t_.y_step, gap = t_.y_gap;
-    const float* multipliers = t_.multipliers;
+    const auto scale = Form::scale(t_);
     uint8_t* y = t_.y[run] + t_.y_offset;
     int column = t_.column[run];
     for (int pixel = 0; pixel < pixels; ++pixel, sums += 64, y += step) {
       if (column < columns) {
         __m512i sum[Vectors];
         for (int v = 0; v < Vectors; ++v) sum[v] = _mm512_load_si512(sums + 16 * v);
-        finish(pack, sum, multipliers, y, channels);
+        finish(pack, sum, scale, y, channels);
       }
       if (++column == pitch) column = 0, y += gap;
     }
   }
 
   const ConvPixels& t_;
-  const Pack<kBounded> pack_;
+  const Pack<Form::kBounded> pack_;
   Ahead ahead_;
 };
 
-template <bool kBounded, int Vectors>
+template <class Form, int Vectors>
 void conv_runs(const ConvPixels& t) {
-  Conv<kBounded, Vectors>(t).run();
+  Conv<Form, Vectors>(t).run();
 }
 
-template <bool kBounded>
-constexpr void (*kConvRuns[])(const ConvPixels&) = {conv_runs<kBounded, 1>, conv_runs<kBounded, 2>,
-                                                    conv_runs<kBounded, 3>, conv_runs<kBounded, 4>};
+template <class Form>
+constexpr void (*kConvRuns[])(const ConvPixels&) = {conv_runs<Form, 1>, conv_runs<Form, 2>, conv_runs<Form, 3>,
+                                                    conv_runs<Form, 4>};
 
 void conv_pixels(const ConvPixels& t) {
   const int vectors = (t.channels + 15) / 16;
-  (t.bounded ? kConvRuns<true> : kConvRuns<false>)[vectors - 1](t);
+  if (t.fixed != nullptr) kConvRuns<InFixedPoint>[vectors - 1](t);
+  else (t.bounded ? kConvRuns<Bounded> : kConvRuns<Unbounded>)[vectors - 1](t);
 }
 
 int64_t multiply(int64_t rounds) {

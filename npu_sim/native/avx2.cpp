@@ -8,8 +8,8 @@
 namespace furiosa {
 namespace {
 
-template <int Pixels>
-void tile(const ConvPixels& t, int first) {
+template <class Scale, int Pixels>
+void tile(const ConvPixels& t, const Scale& scale, int first) {
   __m256i sum[Pixels][2];
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
@@ -38,13 +38,20 @@ void tile(const ConvPixels& t, int first) {
   for (int p = 0; p < Pixels; ++p) {
     const bool two = t.channels > 8;
     store(t.y[first + p] + t.y_offset,
-          two ? pack.bytes(sum[p][0], sum[p][1], t.multipliers) : pack.bytes(sum[p][0], t.multipliers), t.channels);
+          two ? pack.bytes(sum[p][0], sum[p][1], scale) : pack.bytes(sum[p][0], scale), t.channels);
   }
 }
 
+template <class Scale>
+void conv_tiles(const ConvPixels& t, const Scale& scale) {
+  constexpr void (*tiles[])(const ConvPixels&, const Scale&, int) = {tile<Scale, 1>, tile<Scale, 2>, tile<Scale, 3>,
+                                                                     tile<Scale, 4>, tile<Scale, 5>, tile<Scale, 6>};
+  each_tile(t.runs, 6, [&](int first, int size) { tiles[size - 1](t, scale, first); });
+}
+
 void conv_pixels(const ConvPixels& t) {
-  constexpr void (*tiles[])(const ConvPixels&, int) = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
-  each_tile(t.runs, 6, [&](int first, int size) { tiles[size - 1](t, first); });
+  if (t.fixed != nullptr) conv_tiles(t, Fixed(t.fixed));
+  else conv_tiles(t, Floats(t.multipliers));
 }
 
 // Sixteen look-ups in 16 entries each; an index outside of a sixteenth gets bit 7, which gives zero.

@@ -16,11 +16,11 @@ inline __attribute__((always_inline)) void depthwise_pixels(const DepthwiseRow& 
     sum[p][0] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row.bias + channel));
     sum[p][1] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row.bias + channel + 8));
   }
-  const int8_t* weights = row.weights + int64_t(channel) * ((row.kernel[0] + 1) / 2 * 2) * row.kernel[1];
-  for (int first = 0; first < row.kernel[0]; first += 2) {
-    const uint8_t* x = row.x + pixel * row.x_step + first * row.row_step + 2 * channel;
-    const int64_t second = first + 1 < row.kernel[0] ? row.row_step : 0;  // a row that is missing has no weight
-    for (int c = 0; c < row.kernel[1]; ++c, x += row.column_step, weights += 32) {
+  const int8_t* weights = row.weights + int64_t(channel) * row.row_count * row.columns;
+  for (int first = 0; first < row.row_count; first += 2) {
+    const uint8_t* x = row.x + pixel * row.x_step + row.rows[first] + 2 * channel;
+    const int64_t second = row.rows[first + 1] - row.rows[first];
+    for (int c = 0; c < row.columns; ++c, x += row.column_step, weights += 32) {
       const __m256i w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights)));
       const __m256i w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + 16)));
 #pragma GCC unroll 8
@@ -34,7 +34,7 @@ inline __attribute__((always_inline)) void depthwise_pixels(const DepthwiseRow& 
   }
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    store(row.y + (pixel + p) * row.y_step + channel, pack.bytes(sum[p][0], sum[p][1], row.multipliers + channel),
+    store(row.y + (pixel + p) * row.y_step + channel, pack.bytes(sum[p][0], sum[p][1], Floats(row.multipliers + channel)),
           row.channels - channel);
   }
 }

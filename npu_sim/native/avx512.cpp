@@ -10,7 +10,7 @@ namespace furiosa {
 namespace {
 
 // Up to six pixels by up to four vectors of 16 channels: 24 sums, 4 weights and an activation in registers.
-template <bool kBounded, int Pixels, int Vectors>
+template <class Form, int Pixels, int Vectors>
 void tile(const ConvPixels& t, int first) {
   __m512i sum[Pixels][Vectors];
 #pragma GCC unroll 8
@@ -41,27 +41,31 @@ void tile(const ConvPixels& t, int first) {
       }
     }
   }
-  const Pack<kBounded> pack(t.requantize);
+  const Pack<Form::kBounded> pack(t.requantize);
+  const auto scale = Form::scale(t);
 #pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) finish(pack, sum[p], t.multipliers, t.y[first + p] + t.y_offset, t.channels);
+  for (int p = 0; p < Pixels; ++p) finish(pack, sum[p], scale, t.y[first + p] + t.y_offset, t.channels);
 }
 
 using Tile = void (*)(const ConvPixels&, int first);
-template <bool kBounded, int Pixels>
+template <class Form, int Pixels>
 struct Row {
-  static constexpr Tile tiles[] = {tile<kBounded, Pixels, 1>, tile<kBounded, Pixels, 2>, tile<kBounded, Pixels, 3>,
-                                   tile<kBounded, Pixels, 4>};
+  static constexpr Tile tiles[] = {tile<Form, Pixels, 1>, tile<Form, Pixels, 2>, tile<Form, Pixels, 3>,
+                                   tile<Form, Pixels, 4>};
 };
 
-template <bool kBounded>
+template <class Form>
 void conv_tiles(const ConvPixels& t) {
-  constexpr const Tile* rows[] = {Row<kBounded, 1>::tiles, Row<kBounded, 2>::tiles, Row<kBounded, 3>::tiles,
-                                  Row<kBounded, 4>::tiles, Row<kBounded, 5>::tiles, Row<kBounded, 6>::tiles};
+  constexpr const Tile* rows[] = {Row<Form, 1>::tiles, Row<Form, 2>::tiles, Row<Form, 3>::tiles,
+                                  Row<Form, 4>::tiles, Row<Form, 5>::tiles, Row<Form, 6>::tiles};
   const int vectors = (t.channels + 15) / 16;
   each_tile(t.runs, 6, [&](int first, int size) { rows[size - 1][vectors - 1](t, first); });
 }
 
-void conv_pixels(const ConvPixels& t) { t.bounded ? conv_tiles<true>(t) : conv_tiles<false>(t); }
+void conv_pixels(const ConvPixels& t) {
+  if (t.fixed != nullptr) conv_tiles<InFixedPoint>(t);
+  else t.bounded ? conv_tiles<Bounded>(t) : conv_tiles<Unbounded>(t);
+}
 
 // The empty assembler hides values: the compiler must neither merge sums nor leave them out.
 int64_t multiply(int64_t rounds) {

@@ -22,7 +22,7 @@ inline void interleave(const uint8_t* const (&rows)[4], int64_t at, __m512i (&ou
 template <bool kBounded, int Columns, int Pixels>
 inline void depthwise_pixels(const DepthwiseRow& row, const Pack<kBounded>& pack, const uint8_t* x, uint8_t* y,
                              const int8_t* weights, int64_t block) {
-  const int columns = Columns > 0 ? Columns : row.kernel[1];
+  const int columns = Columns > 0 ? Columns : row.columns;
   __m512i sum[Pixels][4];
 #pragma GCC unroll 8
   for (int v = 0; v < 4; ++v) {
@@ -30,10 +30,10 @@ inline void depthwise_pixels(const DepthwiseRow& row, const Pack<kBounded>& pack
 #pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) sum[p][v] = bias;
   }
-  for (int first = 0; first < row.kernel[0]; first += 4, weights += 256 * columns) {
-    const uint8_t* rows[4];  // rows below the kernel meet weights of zero
+  for (int first = 0; first < row.row_count; first += 4, weights += 256 * columns) {
+    const uint8_t* rows[4];
 #pragma GCC unroll 8
-    for (int r = 0; r < 4; ++r) rows[r] = x + (first + r < row.kernel[0] ? first + r : first) * row.row_step;
+    for (int r = 0; r < 4; ++r) rows[r] = x + row.rows[first + r];
     for (int column = 0; column < columns + Pixels - 1; ++column) {
       __m512i taps[4];
       interleave(rows, column * row.column_step, taps);
@@ -50,14 +50,14 @@ inline void depthwise_pixels(const DepthwiseRow& row, const Pack<kBounded>& pack
   }
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    finish(pack, sum[p], row.multipliers + 64 * block, y + p * row.y_step, int(row.channels - 64 * block));
+    finish(pack, sum[p], Floats(row.multipliers + 64 * block), y + p * row.y_step, int(row.channels - 64 * block));
   }
 }
 
 template <bool kBounded, int Columns>
 void depthwise_blocks(const DepthwiseRow& row) {
   const Pack<kBounded> pack(row.requantize);
-  const int64_t block_bytes = int64_t(256) * ((row.kernel[0] + 3) / 4) * row.kernel[1];
+  const int64_t block_bytes = int64_t(64) * row.row_count * row.columns;
   const int together = row.x_step == row.column_step ? row.pixels / 2 * 2 : 0;
   for (int64_t block = 0; 64 * block < row.channels; ++block) {
     const int8_t* weights = row.weights + block * block_bytes;
@@ -75,7 +75,7 @@ void depthwise_blocks(const DepthwiseRow& row) {
 
 void depthwise_row(const DepthwiseRow& row) {
   if (!row.bounded) depthwise_blocks<false, 0>(row);
-  else if (row.kernel[1] == 3) depthwise_blocks<true, 3>(row);
+  else if (row.columns == 3) depthwise_blocks<true, 3>(row);
   else depthwise_blocks<true, 0>(row);
 }
 

@@ -54,10 +54,56 @@ class Pack {
   __m512i zero_, lo_, top_, shifted_zero_, shifted_lo_, shifted_top_, flip_;
 };
 
-// A vector of sums, each times its multiplier.
-inline __m512 scaled(__m512i sum, const float* multipliers) {
-  return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(multipliers));
-}
+// A vector of sums, each times its multiplier; `at` is the first of them in the block.
+class Floats {
+ public:
+  explicit Floats(const float* multipliers) : multipliers_(multipliers) {}
+
+  __m512 operator()(__m512i sum, int at) const {
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(multipliers_ + at));
+  }
+
+ private:
+  const float* multipliers_;
+};
+
+// The same in fixed point, see `FixedRow`.
+class Fixed {
+ public:
+  explicit Fixed(const int32_t* rows) : rows_(rows) {}
+
+  __m512 operator()(__m512i sum, int at) const {
+    const __m512i factor = row(kFactor, at), right = row(kRight, at), half = _mm512_set1_epi64(1 << 30);
+    const __m512i v = _mm512_sllv_epi32(sum, row(kLeft, at));
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, factor), half);
+    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), _mm512_srli_epi64(factor, 32)), half);
+    const __m512i high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
+    const __m512i whole = _mm512_srav_epi32(high, right);
+    const __m512i away = _mm512_and_si512(_mm512_srai_epi32(high, 31), row(kAway, at));
+    const __m512i rest = _mm512_add_epi32(_mm512_sub_epi32(high, _mm512_sllv_epi32(whole, right)), away);
+    const __mmask16 up = _mm512_cmpgt_epi32_mask(rest, row(kThreshold, at));
+    return _mm512_cvtepi32_ps(_mm512_mask_add_epi32(whole, up, whole, _mm512_set1_epi32(1)));
+  }
+
+ private:
+  __m512i row(int index, int at) const { return _mm512_load_si512(rows_ + 64 * index + at); }
+
+  const int32_t* rows_;
+};
+
+// How the sums of a convolution are scaled, and whether the results lie in the range of int32.
+struct Bounded {
+  static constexpr bool kBounded = true;
+  static Floats scale(const ConvPixels& t) { return Floats(t.multipliers); }
+};
+struct Unbounded {
+  static constexpr bool kBounded = false;
+  static Floats scale(const ConvPixels& t) { return Floats(t.multipliers); }
+};
+struct InFixedPoint {
+  static constexpr bool kBounded = false;
+  static Fixed scale(const ConvPixels& t) { return Fixed(t.fixed); }
+};
 
 // The first `n` bytes, up to all 64.
 inline void store(uint8_t* y, __m512i bytes, int64_t n) {
@@ -75,14 +121,15 @@ inline void store(uint8_t* y, __m128i bytes, int n) {
 }
 
 // `Vectors` sums, as `ConvFormat::position` orders the channels, to `n` bytes.
-template <bool kBounded, int Vectors>
-inline __attribute__((always_inline)) void finish(const Pack<kBounded>& pack, const __m512i (&sum)[Vectors], const float* m, uint8_t* y, int n) {
+template <bool kBounded, int Vectors, class Scale>
+inline __attribute__((always_inline)) void finish(const Pack<kBounded>& pack, const __m512i (&sum)[Vectors], const Scale& scale, uint8_t* y, int n) {
   if constexpr (Vectors == 4) {
-    store(y, pack.bytes(scaled(sum[0], m), scaled(sum[1], m + 16), scaled(sum[2], m + 32), scaled(sum[3], m + 48)), n);
+    store(y, pack.bytes(scale(sum[0], 0), scale(sum[1], 16), scale(sum[2], 32), scale(sum[3], 48)), n);
     return;
   }
-  if constexpr (Vectors > 1) store(y, pack.bytes(scaled(sum[0], m), scaled(sum[1], m + 16)), n);
-  if constexpr (Vectors % 2) store(y + 16 * (Vectors - 1), pack.bytes(scaled(sum[Vectors - 1], m + 16 * (Vectors - 1))), n - 16 * (Vectors - 1));
+  constexpr int kLast = 16 * (Vectors - 1);
+  if constexpr (Vectors > 1) store(y, pack.bytes(scale(sum[0], 0), scale(sum[1], 16)), n);
+  if constexpr (Vectors % 2) store(y + kLast, pack.bytes(scale(sum[Vectors - 1], kLast)), n - kLast);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 
+#include "parts.h"
 #include "runs.h"
 #include "steps.h"
 #include "strip.h"
@@ -18,7 +19,7 @@ constexpr int64_t kTasksPerThread = 3;  // at most: several balance threads that
 constexpr int64_t kTaskWork = 4 << 20;  // but each must be worth it, the more so the more pixels a kernel takes at a time
 
 // A matrix product with one row an image is a convolution along a row of N pixels.
-Convolution merge_images(Convolution inst) {
+Conv2d merge_images(Conv2d inst) {
   const bool one = inst.x.shape[1] == 1 && inst.x.shape[2] == 1 && inst.y.shape[1] == 1 && inst.y.shape[2] == 1;
   const bool plain = inst.kernel[0] == 1 && inst.kernel[1] == 1 && inst.pads[0] == 0 && inst.pads[1] == 0;
   if (!one || !plain) return inst;
@@ -31,7 +32,7 @@ Convolution merge_images(Convolution inst) {
 }
 
 // A 1x1 convolution with strides as one without, of just the pixels that it reads.
-Convolution take_pixels(Convolution inst) {
+Conv2d take_pixels(Conv2d inst) {
   if (inst.kernel[0] != 1 || inst.kernel[1] != 1 || inst.pads[0] != 0 || inst.pads[1] != 0) return inst;
   for (int axis = 0; axis < 2; ++axis) {
     inst.x.shape[1 + axis] = inst.y.shape[1 + axis];
@@ -46,14 +47,16 @@ struct Packed {
   uint8_t* weights;
   int32_t* bias;
   float* multipliers;
-  bool bounded;  // see ConvPixels
+  int32_t* fixed;  // see ConvPixels
+  bool bounded;
 };
 
 // What a convolution computes and how its loops are cut, settled when the program is prepared.
 class Plan {
  public:
-  Plan(const Convolution& original, const Kernels& kernels)
+  Plan(const Conv2d& original, const Kernels& kernels)
       : inst_(take_pixels(merge_images(original))), kernels_(kernels), format_(kernels.conv),
+        parts_(format_.wide ? 0 : inst_.w_zero),
         strip_(inst_, inst_.y.shape[2], format_.wide, 1, kernels) {
     group_inputs_ = inst_.x.shape[3] / inst_.groups;
     group_outputs_ = inst_.y.shape[3] / inst_.groups;
@@ -65,8 +68,8 @@ class Plan {
     if (steps_ > format_.steps) steps_ = int(ceil_div(steps_, format_.steps) * format_.steps);
     for (int r = 0; r < inst_.kernel[0]; ++r) {
       for (int c = 0; c < (together ? 1 : inst_.kernel[1]); ++c) {
-        offsets_.push_back(int32_t(r * inst_.dilations[0] * strip_.row_bytes() +
-                                   c * inst_.dilations[1] * strip_.pixel_bytes()));
+        const int64_t at = r * inst_.dilations[0] * strip_.row_bytes() + c * inst_.dilations[1] * strip_.pixel_bytes();
+        offsets_.insert(offsets_.end(), size_t(parts_.count()), int32_t(at));
       }
     }
     block_bytes_ = int64_t(offsets_.size()) * steps_ * format_.step * format_.channels * (format_.wide ? 2 : 1);
@@ -79,8 +82,9 @@ class Plan {
   // Whether each thread may as well read all weights.
   bool light() const { return inst_.groups * blocks_ * block_bytes_ <= kOwnWeightBytes; }
   // Multiplications.
-  int64_t work() const { return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * weight_bytes(); }
-  int64_t weight_bytes() const { return int64_t(inst_.y.shape[3]) * int64_t(offsets_.size()) * elements_; }
+  int64_t work() const { return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * inst_.y.shape[3] * products(); }
+  int64_t weight_bytes() const { return inst_.y.shape[3] * products() / parts_.count(); }
+  int64_t multiplier_bytes() const { return int64_t(inst_.rounding ? 12 : 4) * inst_.y.shape[3]; }
 
  private:
   // How many strips an image is cut into, and how many parts all blocks of weights.
@@ -88,14 +92,16 @@ class Plan {
     int64_t strips, parts;
   };
 
+  int64_t products() const { return int64_t(offsets_.size()) * elements_; }  // of an output
   Cut cut(int threads) const;
   void pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
   void compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const;
   void block(ConvPixels& work, const Packed& packed, int index) const;
 
-  Convolution inst_;
+  Conv2d inst_;
   const Kernels& kernels_;
   ConvFormat format_;
+  Parts parts_;  // what the weights are the sum of: segments come once for each
   Strip strip_;
   int group_inputs_, group_outputs_;
   int blocks_;    // of a group
@@ -105,17 +111,35 @@ class Plan {
   int64_t block_bytes_;
 };
 
+// The factor, exponent and direction of ties of a channel, as `FixedRow` wants them; rows are `step` apart.
+void pack_fixed(const uint8_t* from, int32_t* rows, int step) {
+  int32_t given[3];
+  std::memcpy(given, from, sizeof given);
+  const int32_t exponent = std::min(std::max(given[1], -31), 31), right = std::max(-exponent, 0);
+  rows[kFactor * step] = given[0];
+  rows[kLeft * step] = std::max(exponent, 0);
+  rows[kRight * step] = right;
+  rows[kThreshold * step] = right > 0 ? (1 << (right - 1)) - 1 : 0;
+  rows[kAway * step] = given[2] ? -1 : 0;
+}
+
 Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const {
   const int64_t count = int64_t(inst_.groups) * blocks_, channels = count * format_.channels;
-  const int64_t size = int64_t(offsets_.size()) * elements_;
+  const int64_t size = products(), given = size / parts_.count();
   const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
   Packed packed{slab.take(size_t(count * block_bytes_)), slab.take<int32_t>(size_t(channels)),
-                slab.take<float>(size_t(channels)), true};
+                slab.take<float>(size_t(channels)), nullptr, true};
+  if (inst_.rounding) packed.fixed = slab.take<int32_t>(size_t(channels * kFixedRows));
+  std::vector<int8_t> split(parts_.count() > 1 ? size_t(size) : 0);
   for (int k = 0; k < inst_.y.shape[3]; ++k) {
     const int64_t block = int64_t(k / group_outputs_) * blocks_ + k % group_outputs_ / format_.channels;
     const int first = k % group_outputs_ / format_.channels * format_.channels;
     const int channel = format_.position(k % group_outputs_ - first, std::min(format_.channels, group_outputs_ - first));
-    const int8_t* row = reinterpret_cast<const int8_t*>(weights) + k * size;
+    const int8_t* row = reinterpret_cast<const int8_t*>(weights) + k * given;
+    if (parts_.count() > 1) {
+      for (int64_t e = 0; e < given; e += elements_) parts_.split(row + e, elements_, split.data() + e * parts_.count());
+      row = split.data();
+    }
     pack_channel(row, channel, packed.weights + block * block_bytes_);
     int32_t sum = 0;
     for (int64_t e = 0; zero != 0 && e < size; ++e) sum += row[e];
@@ -123,6 +147,10 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
     uint32_t start;
     std::memcpy(&start, bias + 4 * k, 4);
     packed.bias[at] = int32_t(start - uint32_t(zero) * uint32_t(sum));
+    if (packed.fixed != nullptr) {
+      pack_fixed(multipliers + 12 * k, packed.fixed + block * format_.channels * kFixedRows + channel, format_.channels);
+      continue;
+    }
     float& multiplier = packed.multipliers[at];
     std::memcpy(&multiplier, multipliers + 4 * k, 4);
     packed.bounded = packed.bounded && multiplier > -1.0f && multiplier < 1.0f;
@@ -130,11 +158,11 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   return packed;
 }
 
-// Writes one channel's weights of one segment: runs of `step` elements, `pitch` apart.
+// Writes one channel's weights of one segment, less their zero point: runs of `step` elements, `pitch` apart.
 template <class T>
-void place(const int8_t* weights, int64_t count, int64_t step, int64_t pitch, T* to) {
+void place(const int8_t* weights, int zero, int64_t count, int64_t step, int64_t pitch, T* to) {
   for (; count > 0; count -= step, to += pitch) {
-    for (int64_t e = 0; e < std::min(step, count); ++e) to[e] = *weights++;
+    for (int64_t e = 0; e < std::min(step, count); ++e) to[e] = T(*weights++ - zero);
   }
 }
 
@@ -149,8 +177,8 @@ void Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) cons
   }
   for (int64_t segment = 0; segment < segments; ++segment, weights += elements_) {
     const int64_t at = segment * steps_ * pitch + channel * step;
-    if (format_.wide) place(weights, elements_, step, pitch, reinterpret_cast<int16_t*>(block) + at);
-    else place(weights, elements_, step, pitch, reinterpret_cast<int8_t*>(block) + at);
+    if (format_.wide) place(weights, inst_.w_zero, elements_, step, pitch, reinterpret_cast<int16_t*>(block) + at);
+    else place(weights, 0, elements_, step, pitch, reinterpret_cast<int8_t*>(block) + at);
   }
 }
 
@@ -238,6 +266,7 @@ void Plan::block(ConvPixels& work, const Packed& packed, int index) const {
   work.weights = packed.weights + index * block_bytes_;
   work.bias = packed.bias + int64_t(index) * format_.channels;
   work.multipliers = packed.multipliers + int64_t(index) * format_.channels;
+  work.fixed = packed.fixed == nullptr ? nullptr : packed.fixed + int64_t(index) * format_.channels * kFixedRows;
   kernels_.conv_pixels(work);
 }
 
@@ -249,7 +278,7 @@ Step prepare(const Conv2d& inst, Setup& setup) {
   setup.reads(inst.x);
   const uint8_t* weights = setup.constants.find(inst.weights, plan->weight_bytes());
   const uint8_t* bias = setup.constants.find(inst.bias, 4 * channels);
-  const uint8_t* multipliers = setup.constants.find(inst.multipliers, 4 * channels);
+  const uint8_t* multipliers = setup.constants.find(inst.multipliers, plan->multiplier_bytes());
   setup.writes(inst.y);
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);

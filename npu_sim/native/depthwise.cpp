@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 
+#include "parts.h"
 #include "steps.h"
 #include "strip.h"
 
@@ -22,8 +23,13 @@ struct Packed {
 class Plan {
  public:
   Plan(const DepthwiseConv2d& inst, const Kernels& kernels)
-      : inst_(inst), kernels_(kernels), format_(kernels.depthwise),
-        strip_(inst, inst.y.shape[2], format_.wide, inst.y.shape[3] / inst.x.shape[3], kernels) {}
+      : inst_(inst), kernels_(kernels), format_(kernels.depthwise), parts_(inst.w_zero),
+        strip_(inst, inst.y.shape[2], format_.wide, inst.y.shape[3] / inst.x.shape[3], kernels) {
+    for (int part = 0; part < parts_.count(); ++part) {
+      for (int row = 0; row < inst.kernel[0]; ++row) rows_.push_back(row * inst.dilations[0] * strip_.row_bytes());
+    }
+    while (rows_.size() % size_t(format_.rows) != 0) rows_.push_back(0);  // meets weights of zero
+  }
 
   Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
   void run(const Packed& packed, Run& run) const;
@@ -40,13 +46,14 @@ class Plan {
   DepthwiseConv2d inst_;
   const Kernels& kernels_;
   DepthwiseFormat format_;
+  Parts parts_;  // what the weights are the sum of: the kernel's rows come once for each
   Strip strip_;
+  std::vector<int64_t> rows_;  // see DepthwiseRow
 };
 
 Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const {
   const int channels = inst_.y.shape[3], width = format_.channels, blocks = (channels + width - 1) / width;
-  const int rows = (inst_.kernel[0] + format_.rows - 1) / format_.rows * format_.rows;
-  const int64_t block_bytes = int64_t(rows) * inst_.kernel[1] * width;
+  const int64_t block_bytes = int64_t(rows_.size()) * inst_.kernel[1] * width;
   const int32_t zero = format_.wide ? 0 : inst_.x_zero + (inst_.x_type ? 128 : 0);
   const size_t padded = size_t(blocks) * size_t(width);
   Packed packed{slab.take<int8_t>(size_t(blocks * block_bytes)), slab.take<int32_t>(padded), slab.take<float>(padded),
@@ -55,10 +62,10 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
     const int lanes = format_.lanes, position = lanes ? lane_order(k % width, width / (4 * lanes), lanes) : k % width;
     int8_t* block = packed.weights + k / width * block_bytes;
     int32_t sum = 0;
-    for (int tap = 0; tap < taps(); ++tap) {
+    for (int tap = 0; tap < taps() * parts_.count(); ++tap) {
       const int row = tap / inst_.kernel[1], column = tap % inst_.kernel[1];
       const int64_t step = int64_t(row / format_.rows) * inst_.kernel[1] + column;
-      const int8_t weight = int8_t(weights[int64_t(tap) * channels + k]);
+      const int8_t weight = tap < taps() ? int8_t(weights[int64_t(tap) * channels + k]) : parts_.rest();
       block[(step * width + position) * format_.rows + row % format_.rows] = weight;
       sum += weight;
     }
@@ -101,9 +108,10 @@ void Plan::compute(const Packed& packed, Run& run, const Band& band, int member)
   row.x = strip_.make(run, band, member);
   row.y = run.sram + band.start;
   row.x_step = inst_.strides[1] * strip_.pixel_bytes();
-  row.row_step = inst_.dilations[0] * strip_.row_bytes();
   row.column_step = inst_.dilations[1] * strip_.pixel_bytes();
-  row.kernel[0] = inst_.kernel[0], row.kernel[1] = inst_.kernel[1];
+  row.rows = rows_.data();
+  row.row_count = int(rows_.size());
+  row.columns = inst_.kernel[1];
   row.y_step = y.strides[2];
   row.pixels = y.shape[2];
   row.channels = y.shape[3];

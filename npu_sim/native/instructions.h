@@ -46,17 +46,19 @@ struct Convolution {
   int32_t y_zero;
   int32_t lo;
   int32_t hi;
+  int32_t w_zero;
 };
 
 struct Conv2d : Convolution {
   static constexpr int32_t opcode = 0x10;
+  int32_t rounding;
 };
-static_assert(sizeof(Conv2d) == 144);
+static_assert(sizeof(Conv2d) == 152);
 
 struct DepthwiseConv2d : Convolution {
   static constexpr int32_t opcode = 0x11;
 };
-static_assert(sizeof(DepthwiseConv2d) == 144);
+static_assert(sizeof(DepthwiseConv2d) == 148);
 
 struct MatMul {
   static constexpr int32_t opcode = 0x12;

@@ -48,6 +48,12 @@ inline int ConvFormat::position(int channel, int channels) const {
   return channel < 2 * width ? lane_order(channel, 2, lanes) : channel;
 }
 
+// A requantization in fixed point, as ISA's FIXED rounding defines it: rows of as many numbers as a block has channels.
+//
+// v = sum << left, high = (v * factor + 2**30) >> 31, y = (high >> right) + 1 where the bits that are shifted out, less 1
+// where high is negative and `away` -1, are above the threshold.
+enum FixedRow { kFactor, kLeft, kRight, kThreshold, kAway, kFixedRows };
+
 // Some pixels by one block of channels. They come in runs of one length, which may overlap.
 struct ConvPixels {
   static constexpr int kMost = 72;
@@ -69,6 +75,7 @@ struct ConvPixels {
   int64_t next_bytes;
   const int32_t* bias;
   const float* multipliers;
+  const int32_t* fixed;    // FixedRows instead of multipliers, or null
   const int32_t* offsets;  // of each segment in the strip, in bytes
   int segments;
   int steps;     // of each segment
@@ -77,10 +84,10 @@ struct ConvPixels {
 };
 
 // How a variant wants the operands of a depthwise convolution. Weights are packed in int8 as
-// [block][kernel rows / rows][kernel column][channel in block][row], missing rows and channels as zero.
+// [block][rows of products / rows][kernel column][channel in block][row], missing rows and channels as zero.
 struct DepthwiseFormat {
   int channels;  // of a block
-  int rows;      // of the kernel that are multiplied together
+  int rows;      // of products that are multiplied together
   bool wide;     // activations come as in wide strips
   int lanes;     // a block keeps its channels in `lane_order` of vectors of so many lanes; 0: in order
 };
@@ -89,9 +96,10 @@ struct DepthwiseFormat {
 struct DepthwiseRow {
   const uint8_t* x;     // where the window of the first pixel starts
   int64_t x_step;       // from pixel to pixel
-  int64_t row_step;     // from row to row of the kernel
+  const int64_t* rows;  // where each row of products starts in the window, filled up to a multiple of the format's
+  int row_count;        // of them, so filled up
   int64_t column_step;  // from column to column of the kernel
-  int kernel[2];
+  int columns;          // of the kernel
   uint8_t* y;
   int64_t y_step;
   int pixels;
@@ -141,7 +149,7 @@ struct Kernels {
   const char* name;
   ConvFormat conv;
   DepthwiseFormat depthwise;
-  // y[pixel][k] = requantize(float32(sum) * multipliers[k]), where sum = bias[k] + the products of the pixel's window and
+  // y[pixel][k] = requantize(float32(sum) * multipliers[k]), or in fixed point if there is that, where sum = bias[k] + the products of the pixel's window and
   // the weights of channel k, in int32 that wraps around. Where activations are bytes made unsigned, `bias` holds what
   // the zero point and that add to the sum.
   void (*conv_pixels)(const ConvPixels& work);

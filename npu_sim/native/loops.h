@@ -25,6 +25,15 @@ inline __attribute__((always_inline)) uint8_t requantize(float v, const Requanti
   return uint8_t(round_even(v) + r.zero);
 }
 
+// A sum in fixed point; `fixed` points at its channel's number of the first row, rows are `step` apart.
+inline __attribute__((always_inline)) int32_t fixed_steps(int32_t sum, const int32_t* fixed, int step) {
+  const int32_t v = int32_t(uint32_t(sum) << fixed[kLeft * step]);
+  const int32_t high = int32_t((int64_t(v) * fixed[kFactor * step] + (int64_t(1) << 30)) >> 31);
+  const int32_t right = fixed[kRight * step], whole = high >> right;
+  const int32_t rest = int32_t(uint32_t(high) - (uint32_t(whole) << right)) + (high < 0 ? fixed[kAway * step] : 0);
+  return whole + (rest > fixed[kThreshold * step] ? 1 : 0);
+}
+
 void flip(const uint8_t* x, uint8_t* y, int64_t n, uint8_t mask) {
   for (int64_t i = 0; i < n; ++i) y[i] = uint8_t(x[i] ^ mask);
 }

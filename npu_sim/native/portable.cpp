@@ -24,7 +24,11 @@ void tile(const ConvPixels& t, int first) {
     }
     sum[0] += uint32_t(s0), sum[1] += uint32_t(s1), sum[2] += uint32_t(s2), sum[3] += uint32_t(s3);
   }
-  for (int p = 0; p < Pixels; ++p) t.y[first + p][t.y_offset] = requantize(float(int32_t(sum[p])) * t.multipliers[0], t.requantize);
+  for (int p = 0; p < Pixels; ++p) {
+    const int32_t total = int32_t(sum[p]);
+    const float v = t.fixed ? float(fixed_steps(total, t.fixed, 1)) : float(total) * t.multipliers[0];
+    t.y[first + p][t.y_offset] = requantize(v, t.requantize);
+  }
 }
 
 void conv_pixels(const ConvPixels& t) {
@@ -36,10 +40,10 @@ void conv_pixels(const ConvPixels& t) {
 void depthwise_block(const DepthwiseRow& row, int pixel, int channel) {
   uint32_t sum[kBlock];
   for (int c = 0; c < kBlock; ++c) sum[c] = uint32_t(row.bias[channel + c]);
-  const int8_t* w = row.weights + int64_t(channel) * row.kernel[0] * row.kernel[1];
-  for (int r = 0; r < row.kernel[0]; ++r) {
-    const uint8_t* from = row.x + pixel * row.x_step + r * row.row_step + 2 * channel;
-    for (int column = 0; column < row.kernel[1]; ++column, from += row.column_step, w += kBlock) {
+  const int8_t* w = row.weights + int64_t(channel) * row.row_count * row.columns;
+  for (int r = 0; r < row.row_count; ++r) {
+    const uint8_t* from = row.x + pixel * row.x_step + row.rows[r] + 2 * channel;
+    for (int column = 0; column < row.columns; ++column, from += row.column_step, w += kBlock) {
       const int16_t* x = reinterpret_cast<const int16_t*>(from);
       for (int c = 0; c < kBlock; ++c) sum[c] += uint32_t(x[c] * int16_t(w[c]));
     }

@@ -31,6 +31,7 @@ CONV = lir.Conv2d(
     x=X, y=Y, weights=512, bias=2048, multipliers=2112, kernel=(1, 1), strides=(1, 1), dilations=(1, 1), pads=(0, 0),
     groups=1, x_type=Activation.U8, y_type=Activation.U8, x_zero=0, y_zero=0, lo=0, hi=255, waits=(2,),
 )  # fmt: skip
+DEPTHWISE = lir.DepthwiseConv2d(**{f.name: getattr(CONV, f.name) for f in fields(lir.DepthwiseConv2d)})
 CONSTANTS = bytes(256)
 
 
@@ -97,7 +98,10 @@ ILLEGAL: list[tuple[Instruction, str]] = [
     (replace(CONV, waits=(3,)), "it waits for token 3, which is not that of an earlier instruction"),
     (replace(CONV, waits=(-1,)), "it waits for token -1"),
     (replace(CONV, y=replace(Y, strides=(128, 32, 0, 1))), "two elements written have one address"),
-    (lir.DepthwiseConv2d(**{f.name: getattr(CONV, f.name) for f in fields(CONV)}), "a depthwise convolution demands 8"),
+    (replace(CONV, w_zero=128), "`w_zero` is 128, it must be -128 to 127"),
+    (replace(CONV, w_zero=1, kernel=(100, 100)), "`products an output` is 80000, it must be 1 to 32768"),
+    (replace(CONV, multipliers=4004, rounding=lir.Rounding.FIXED), "`multipliers` lies at bytes 4004 to 4100"),
+    (DEPTHWISE, "a depthwise convolution demands 8"),
     (replace(POOL, kernel=(2, 1), dilations=(6, 1), pads=(3, 0)), "has no tap inside the 4 rows"),
     (replace(POOL, y=shaped(1, 4, 4, 9)), "`y channels` is 9, the input demands 8"),
     (replace(POOL, kernel=(1000, 1000)), "`kernel elements` is 1000000"),

@@ -106,7 +106,7 @@ def _store(inst: lir.Store) -> Regions:
 def _convolution(inst: lir.Conv2d | lir.DepthwiseConv2d) -> Regions:
     channels = inst.y.shape[3]
     reads = (of_view(inst.x), _bytes(inst.weights, inst.weight_bytes),
-             _bytes(inst.bias, 4 * channels), _bytes(inst.multipliers, 4 * channels))  # fmt: skip
+             _bytes(inst.bias, 4 * channels), _bytes(inst.multipliers, inst.multiplier_bytes))  # fmt: skip
     return Regions(reads, (of_view(inst.y),))
 
 

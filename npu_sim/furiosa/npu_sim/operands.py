@@ -21,7 +21,7 @@ REDUCTION_LIMIT = 1 << 16
 """Most products in one accumulator, and elements of a window: 2**16 * 255 * 128 is below 2**31."""
 
 PRODUCT_LIMIT = 1 << 15
-"""Most products of two activations in one accumulator: 2**15 * 255 * 255 is below 2**31."""
+"""Most products of two numbers of nine bits in one accumulator: 2**15 * 255 * 255 is below 2**31."""
 
 PADDED_LIMIT = 1 << 26
 """Most elements of an input with its padding."""
@@ -141,11 +141,13 @@ def _convolution(inst: lir.Conv2d | lir.DepthwiseConv2d, sram_bytes: int) -> Non
     if channels % groups or outputs % groups:
         raise Illegal(f"`groups` is {groups}, it must divide {channels} input and {outputs} output channels")
     _windows(inst, inst.x, taps_inside=False)
-    _ranged("products an output", inst.kernel[0] * inst.kernel[1] * (channels // groups), 1, REDUCTION_LIMIT)
+    most = PRODUCT_LIMIT if inst.w_zero else REDUCTION_LIMIT
+    _ranged("products an output", inst.kernel[0] * inst.kernel[1] * (channels // groups), 1, most)
     _block("weights", inst.weights, inst.weight_bytes, 1, sram_bytes)
     _block("bias", inst.bias, 4 * outputs, 4, sram_bytes)
-    _block("multipliers", inst.multipliers, 4 * outputs, 4, sram_bytes)
+    _block("multipliers", inst.multipliers, inst.multiplier_bytes, 4, sram_bytes)
     _zero("x_zero", inst.x_zero, inst.x_type)
+    _zero("w_zero", inst.w_zero, Activation.I8)
     _zero("y_zero", inst.y_zero, inst.y_type)
     _clamp(inst)
 

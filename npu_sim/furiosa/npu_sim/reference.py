@@ -18,7 +18,7 @@ from furiosa.isa import instructions as lir
 from furiosa.isa.arithmetic import Scaling
 from furiosa.isa.enf import Program
 from furiosa.isa.errors import InternalError
-from furiosa.isa.instructions import Activation, Framework, Instruction, View
+from furiosa.isa.instructions import Activation, Framework, Instruction, Rounding, View
 from furiosa.isa.memory import Memory, Region, of_view
 
 Array = NDArray[Any]
@@ -144,12 +144,17 @@ def _convolution(machine: Interpreter, inst: lir.Conv2d | lir.DepthwiseConv2d, w
     x = machine.view(inst.x, inst.x_type)
     x, pads = _fitted(x, inst.y, inst.kernel, inst.strides, inst.dilations, inst.pads)
     bias = machine.block(inst.bias, inst.y.shape[3], np.int32)
-    multipliers = machine.block(inst.multipliers, inst.y.shape[3], np.float32)
-    y = arithmetic.conv2d(
-        x, weights, bias, multipliers, inst.x_zero, inst.y_zero, _type(inst.y_type), inst.strides, inst.dilations,
-        pads, inst.groups, inst.lo, inst.hi,
+    centred = weights if inst.w_zero == 0 else np.subtract(weights, inst.w_zero, dtype=np.int16)
+    acc = arithmetic.conv2d_accumulate(
+        x, centred, bias, inst.x_zero, inst.strides, inst.dilations, pads, inst.groups
     )  # fmt: skip
-    machine.put(inst.y, y)
+    clamp = inst.y_zero, _type(inst.y_type), inst.lo, inst.hi
+    if isinstance(inst, lir.Conv2d) and inst.rounding is Rounding.FIXED:
+        factors = machine.block(inst.multipliers, 3 * inst.y.shape[3], np.int32).reshape(-1, 3)
+        machine.put(inst.y, arithmetic.fixed_requantize(acc, factors, *clamp))
+        return
+    multipliers = machine.block(inst.multipliers, inst.y.shape[3], np.float32)
+    machine.put(inst.y, arithmetic.requantize(acc, multipliers, *clamp))
 
 
 def _matmul(machine: Interpreter, inst: lir.MatMul) -> None:

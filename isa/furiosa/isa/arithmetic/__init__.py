@@ -21,7 +21,7 @@ from furiosa.isa.arithmetic.pooling import (
 )
 from furiosa.isa.arithmetic.products import conv2d, conv2d_accumulate, matmul, matmul_accumulate, product
 from furiosa.isa.arithmetic.quantization import dequantize, quantize
-from furiosa.isa.arithmetic.requantize import multiplier, requantize, scale_accumulator
+from furiosa.isa.arithmetic.requantize import fixed_requantize, multiplier, requantize, scale_accumulator
 from furiosa.isa.arithmetic.softmax import exponentials, softmax
 from furiosa.isa.arithmetic.tables import FUNCTIONS, affine_table, lookup, table
 
@@ -37,6 +37,7 @@ __all__ = [
     "conv2d_accumulate",
     "dequantize",
     "exponentials",
+    "fixed_requantize",
     "fixed_sum",
     "float_add",
     "float_average_pool",

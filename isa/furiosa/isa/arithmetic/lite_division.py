@@ -1,7 +1,7 @@
 """LiteRT's DIV of two 8-bit tensors: what it gives for every pair of stored values.
 
-It multiplies with a reciprocal in fixed point. Numbers of 32 bits stand for reals: divided by 2**31, those "of two bits"
-by 2**29. Measured with ``ai-edge-litert`` 2.3 on x86-64.
+It multiplies with a reciprocal in fixed point. Numbers of 32 bits stand for reals: divided by 2**31, those "of two
+bits" by 2**29. Measured with ``ai-edge-litert`` 2.3 on x86-64.
 """
 
 from __future__ import annotations

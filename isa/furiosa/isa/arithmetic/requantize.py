@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from furiosa.isa.arithmetic.float32 import Float32, Int32, Quantized, saturate
 
@@ -27,6 +27,24 @@ def requantize(
     inexact above 2**24). `lo` and `hi` are inclusive storage values, the dtype's own where None.
     """
     return saturate(scale_accumulator(acc, multipliers), y_zero, dtype, lo, hi)
+
+
+def fixed_requantize(
+    acc: Int32, factors: NDArray[np.int32], y_zero: int, dtype: DTypeLike, lo: int | None = None, hi: int | None = None
+) -> Quantized:
+    """clamp(acc * factor / 2**31 * 2**exponent + y_zero) in fixed point: LiteRT's own requantization.
+
+    ``factors`` are rows (factor, exponent, away), one a channel; a factor is positive, an exponent -31 to 31. The sum
+    is shifted left first where the exponent is positive (int32, which wraps around). The product is rounded half up,
+    and shifted right where the exponent is negative: rounded half up once more, or with ``away`` 1 half away from zero.
+    """
+    factor, exponent, away = (column.astype(np.int64) for column in np.moveaxis(factors, -1, 0))
+    left, right = np.clip(exponent, 0, 31), np.clip(-exponent, 0, 31)
+    shifted = (acc.astype(np.int64) << left).astype(np.int32).astype(np.int64)
+    high = (shifted * factor + (1 << 30)) >> 31
+    half = (1 << right) >> 1
+    steps = (high + half - np.where((high < 0) & (right > 0), away, 0)) >> right
+    return saturate(steps.astype(np.float64), y_zero, dtype, lo, hi)
 
 
 def scale_accumulator(acc: Int32, multipliers: ArrayLike) -> Float32:

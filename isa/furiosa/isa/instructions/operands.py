@@ -80,6 +80,17 @@ class Framework(IntEnum):
     TFLITE = 1
 
 
+class Rounding(IntEnum):
+    """How the sum of a convolution becomes its result.
+
+    FLOAT multiplies in float32 and rounds once, half to even. FIXED multiplies in fixed point and rounds twice, as
+    LiteRT's own kernels do (``arithmetic.fixed_requantize``).
+    """
+
+    FLOAT = 0
+    FIXED = 1
+
+
 class CopyKind(IntEnum):
     """Why bytes are moved inside SRAM; the profiler shows it as the operator's name."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from furiosa.isa.instructions.instruction import Engine, Instruction
-from furiosa.isa.instructions.operands import F32, Activation, Int, SramAddress, View
+from furiosa.isa.instructions.operands import F32, Activation, Int, Rounding, SramAddress, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class _Convolution(Instruction):
     ``x_zero``; ``pads`` are the (top, left) pixels before the first of ``x``, bottom and right follow from the shapes.
     At ``weights`` lie int8 values, at ``bias`` K int32, at ``multipliers`` K float32 (both 4-byte aligned).
 
-        acc = sum((x - x_zero) * w) + bias[k]                                      exact, int32
+        acc = sum((x - x_zero) * (w - w_zero)) + bias[k]                           exact, int32
         y   = saturate(rint(float32(acc) * multipliers[k]) + y_zero), then clamped to [lo, hi]
 
     ``rint`` rounds half to even; ``saturate`` is to the range of ``y_type``.
@@ -38,11 +38,17 @@ class _Convolution(Instruction):
     y_zero: Int
     lo: Int
     hi: Int
+    w_zero: Int = 0
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of int8 weights."""
         return self.y.shape[3] * self.kernel[0] * self.kernel[1] * (self.x.shape[3] // self.groups)
+
+    @property
+    def multiplier_bytes(self) -> int:
+        """Bytes of what sums are multiplied with."""
+        return 4 * self.y.shape[3]
 
     @property
     def macs(self) -> int:
@@ -51,11 +57,20 @@ class _Convolution(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Conv2d(_Convolution):
-    """Convolution, also matrix products (1x1). Weights: int8 [K][kh][kw][C/groups]."""
+    """Convolution, also matrix products (1x1). Weights: int8 [K][kh][kw][C/groups].
+
+    With rounding FIXED, at ``multipliers`` lie K rows of three int32, and y = ``arithmetic.fixed_requantize(acc)``.
+    """
 
     opcode = 0x10
     engine = Engine.COMPUTE
     sdk_name = "LowLevelConv2d"
+
+    rounding: Rounding = Rounding.FLOAT
+
+    @property
+    def multiplier_bytes(self) -> int:
+        return (12 if self.rounding is Rounding.FIXED else 4) * self.y.shape[3]
 
 
 @dataclass(frozen=True, slots=True)
