@@ -124,12 +124,19 @@ for _shape, _axis in (((1, 4, 3, 3), 1), ((2, 5, 6), 1), ((2, 3, 4, 5), 3), ((1,
             with_constant(_shape, _axis, _quantized), 13)  # fmt: skip
 
 
-def nine_bits(kind: str, shape: Shape, weights: Shape, **attributes: Any) -> Case:
-    """Weights of uint8 whose distance from their zero point takes nine bits."""
+def nine_bits(kind: str, shape: Shape, weights: Shape, axis: int | None = None, **attributes: Any) -> Case:
+    """Weights of uint8 whose distance from their zero point, one or one for each index of ``axis``, takes nine bits."""
 
     def build(b: Builder) -> str:
         stored = b.rng.integers(0, 128, weights) + 127 * (b.rng.random(weights) < 0.5)
-        w = b.op("DequantizeLinear", b.const(stored, np.uint8), b.const(0.01), b.const(20, np.uint8))
+        count = 1 if axis is None else weights[axis]
+        scales, zeros = np.linspace(0.01, 0.02, count), np.resize([20, 190, 120], count)
+        if axis is None:
+            w = b.op("DequantizeLinear", b.const(stored, np.uint8), b.const(0.01), b.const(20, np.uint8))
+        else:
+            w = b.op(
+                "DequantizeLinear", b.const(stored, np.uint8), b.const(scales), b.const(zeros, np.uint8), axis=axis
+            )
         return b.q(b.op(kind, b.qinput(*shape), w, **attributes))
 
     return build
@@ -141,6 +148,19 @@ add("conv of nine bits, a channel each", nine_bits("Conv", (2, 4, 8, 8), (4, 1, 
 add("conv of nine bits, 1-D", nine_bits("Conv", (2, 4, 8), (5, 4, 3)), 13)
 add("matmul of nine bits", nine_bits("MatMul", (2, 3, 6), (6, 5)), 13)
 add("gemm of nine bits", nine_bits("Gemm", (6, 3), (5, 6), transA=1, transB=1), 13)
+add("transposed conv of nine bits", nine_bits("ConvTranspose", (1, 4, 5, 6), (4, 3, 3, 2), strides=[2, 3]), 13)
+add("conv of nine bits, several zero points", nine_bits("Conv", (1, 3, 8, 7), (4, 3, 3, 2), 0, strides=[2, 1]), 13)
+add(
+    "conv of nine bits, several zero points, dilated",
+    nine_bits("Conv", (1, 4, 8, 8), (4, 2, 3, 3), 0, dilations=[2, 2], group=2),
+    13,
+)
+add("matmul of nine bits, several zero points", nine_bits("MatMul", (2, 3, 6), (6, 5), 1), 13)
+add(
+    "transposed conv of nine bits, several zero points",
+    nine_bits("ConvTranspose", (1, 4, 5, 6), (4, 3, 3, 2), 1, group=2),
+    13,
+)
 
 
 @case("slice, then another scale")

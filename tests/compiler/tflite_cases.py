@@ -99,13 +99,20 @@ def dilated(w: Writer, rng: np.random.Generator, dtype: str, depthwise: bool = F
 
 def transpose_conv(
     w: Writer, rng: np.random.Generator, dtype: str, kernel: int = 3, stride: int = 2, padding: int = SAME,
-    activation: int = NONE, wide: bool = False,
+    activation: int = NONE, wide: bool = False, outputs: int = 7, computed: bool = False,
 ) -> None:  # fmt: skip
-    size = [n * stride if padding == SAME else (n - 1) * stride + kernel for n in (5, 4)]
-    shape = w.ints(1, *size, 7)
+    """With ``computed`` the shape is what converters write for any batch; then LiteRT's own kernel computes it."""
+    size = [n * stride if padding == SAME else (n - 1) * stride + max(kernel, stride) for n in (5, 4)]
     x, s, _ = _input(w, rng, dtype, (1, 5, 4, 6))
-    weights, bias = _weights(w, rng, dtype, (7, kernel, kernel, 6), s, 0, wide)
-    y = _output(w, rng, dtype, (1, *size, 7), 3.0)
+    shape = w.ints(1, *size, outputs)
+    if computed:
+        sizes, batch, shape = w.tensor((4,), "int32"), w.tensor((), "int32"), w.tensor((4,), "int32")
+        w.op("SHAPE", [x], [sizes], outType=2)
+        w.op("STRIDED_SLICE", [sizes, w.ints(0), w.ints(1), w.ints(1)], [batch], shrinkAxisMask=1)
+        rest = [w.tensor((), "int32", data=np.int32(value)) for value in (*size, outputs)]
+        w.op("PACK", [batch, *rest], [shape], valuesCount=4)
+    weights, bias = _weights(w, rng, dtype, (outputs, kernel, kernel, 6), s, 0, wide)
+    y = _output(w, rng, dtype, (1, *size, outputs), 3.0)
     w.op("TRANSPOSE_CONV", [shape, weights, x, bias], [y], strideW=stride, strideH=stride, padding=padding,
          fusedActivationFunction=activation)  # fmt: skip
 
@@ -323,6 +330,11 @@ CASES: dict[str, Case] = {
     "TRANSPOSE_CONV valid": _p(transpose_conv, kernel=2, padding=VALID, activation=RELU),
     "TRANSPOSE_CONV 4x4 / 3": _p(transpose_conv, kernel=4, stride=3),
     "TRANSPOSE_CONV nine bits": _p(transpose_conv, wide=True),
+    "TRANSPOSE_CONV 2x2 / 3": _p(transpose_conv, kernel=2, stride=3, outputs=16),
+    "TRANSPOSE_CONV of any batch": _p(transpose_conv, computed=True, outputs=28),
+    "TRANSPOSE_CONV of any batch, nine bits": _p(transpose_conv, kernel=4, computed=True, outputs=64, wide=True),
+    "TRANSPOSE_CONV of any batch, valid": _p(transpose_conv, padding=VALID, computed=True, outputs=40,
+                                             activation=RELU),
     "PRELU": prelu,
     "RESIZE_BILINEAR by 8": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 4, 7), to=(1, 40, 32, 7),
                                operands=((40, 32),), halfPixelCenters=True),

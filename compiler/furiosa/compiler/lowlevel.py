@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from furiosa.compiler.graph import Attrs
-from furiosa.isa.instructions import BinaryForm, Framework
+from furiosa.isa.instructions import BinaryForm, Framework, Rounding
 
 Four = tuple[int, int, int, int]
 Two = tuple[int, int]
@@ -20,8 +20,9 @@ Two = tuple[int, int]
 class Conv(Attrs):
     """``conv2d`` and ``depthwise_conv2d`` of (x, weights, bias, multipliers).
 
-    ``pads`` is (top, left, bottom, right). Weights are const i8: [K][kh][kw][C/groups], depthwise [kh][kw][K]; bias is
-    const i32 [K], multipliers const f32 [K]. The result is clamped to [lo, hi] in the stored integer type.
+    ``pads`` is (top, left, bottom, right). Weights are const i8 with one zero point: [K][kh][kw][C/groups], depthwise
+    [kh][kw][K]; bias is const i32 [K], multipliers const f32 [K], or i32 [K][3] where ``rounding`` is FIXED. The result
+    is clamped to [lo, hi] in the stored integer type.
     """
 
     kernel: Two
@@ -31,6 +32,8 @@ class Conv(Attrs):
     groups: int
     lo: int
     hi: int
+    w_zero: int = 0
+    rounding: Rounding = Rounding.FLOAT
 
 
 @dataclass(frozen=True, slots=True)

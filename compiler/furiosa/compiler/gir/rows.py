@@ -124,7 +124,12 @@ def _conv_params(op: Op) -> tuple[Parameter, ...]:
     _, weights, bias, multipliers = op.inputs
     channels = op.type.shape[3]
     return (Parameter(weights, weights.type.size, weights.type.size // channels),
-            Parameter(bias, 4 * channels, 4), Parameter(multipliers, 4 * channels, 4))  # fmt: skip
+            Parameter(bias, 4 * channels, 4), _multipliers(multipliers, channels))  # fmt: skip
+
+
+def _multipliers(multipliers: Op, channels: int) -> Parameter:
+    each = 4 * multipliers.type.size // channels
+    return Parameter(multipliers, each * channels, each)
 
 
 def _depthwise_reads(op: Op) -> tuple[Reads, ...]:
@@ -139,7 +144,7 @@ def _depthwise_params(op: Op) -> tuple[Parameter, ...]:
     _, weights, bias, multipliers = op.inputs
     channels = op.type.shape[3]
     return (Parameter(weights, weights.type.size, 1, op.attrs.kernel),
-            Parameter(bias, 4 * channels, 4), Parameter(multipliers, 4 * channels, 4))  # fmt: skip
+            Parameter(bias, 4 * channels, 4), _multipliers(multipliers, channels))  # fmt: skip
 
 
 def _convolution(cls: type[isa.Conv2d] | type[isa.DepthwiseConv2d], tile: Tile) -> tuple[Instruction, ...]:
@@ -148,10 +153,12 @@ def _convolution(cls: type[isa.Conv2d] | type[isa.DepthwiseConv2d], tile: Tile) 
     source = op.inputs[0].type
     groups = 1 if attrs.groups == 1 else x.shape[3] // (source.shape[3] // attrs.groups)
     weights, bias, multipliers = tile.params
+    own: dict[str, Any] = {"rounding": attrs.rounding} if cls is isa.Conv2d else {}
     return (cls(
         x=x, y=y, weights=weights, bias=bias, multipliers=multipliers, kernel=attrs.kernel, strides=attrs.strides,
         dilations=attrs.dilations, pads=_pads(tile), groups=groups, x_type=_activation(source),
         y_type=_activation(op.type), x_zero=source.zero, y_zero=op.type.zero, lo=attrs.lo, hi=attrs.hi,
+        w_zero=attrs.w_zero, **own,
     ),)  # fmt: skip
 
 

@@ -53,22 +53,22 @@ def dilation(op: Op) -> str | None:
     return f"it is {worst}" if worst > 12 else None
 
 
-@rule(1 << 16, "split the input channels over several operators")
+@rule(1 << 16, "split the input channels over several operators, or quantize the weights symmetrically")
 def products(op: Op) -> str | None:
-    """an output must be the sum of at most 65536 products"""
+    """an output must be the sum of at most 65536 products, of 32768 where the weights have a zero point"""
     weights = op.inputs[1].type
     count = weights.size // weights.shape[0]
-    return f"{count}" if count > 1 << 16 else None
+    return f"{count}" if count > 1 << (15 if weights_zero(op.inputs[1]) else 16) else None
 
 
-@rule("int8 around 0", "quantize the weights symmetrically, as int8")
-def symmetric_weights(op: Op) -> str | None:
-    """weights must be int8 with zero point 0"""
+@rule("int8, one zero point", "quantize the weights symmetrically, as int8")
+def one_zero_point(op: Op) -> str | None:
+    """weights must be int8 with one zero point"""
     weights = op.inputs[1].type
     if weights.dtype is not DType.I8:
         return f"they are {weights.dtype.numpy_name}"
-    zeros = weights.quant.zero_point if weights.quant else (0,)
-    return f"a zero point is {next(z for z in zeros if z)}" if any(zeros) else None
+    zeros = set(weights.quant.zero_point) if weights.quant else {0}
+    return f"zero points are {min(zeros)} to {max(zeros)}" if len(zeros) > 1 else None
 
 
 @rule("axis of the output channels", "quantize the weights per tensor or per output channel")
@@ -80,8 +80,16 @@ def output_channel_scales(op: Op) -> str | None:
     return f"they lie along axis {quant.axis}"
 
 
-def quantized_weights(unit: Unit, wide: bool = False) -> Op:
-    """The weights; as int8 with zero point 0 wherever their values fit into it, else, when ``wide``, as int16."""
+def weights_zero(weights: Op) -> int:
+    """The zero point of weights that have one."""
+    return weights.type.quant.zero_point[0] if weights.type.quant else 0
+
+
+def quantized_weights(unit: Unit) -> Op:
+    """The weights as int8: with zero point 0 where that holds them, else with the one that they have.
+
+    As int16 with zero point 0 when they have several.
+    """
     second = unit.inputs[1] if len(unit.inputs) > 1 else None
     if second is not None and second.kind == "onnx" and second.attrs.op_type == "DequantizeLinear":
         raise refuse("weights_not_quantized", "the weights must be a quantized constant",
@@ -101,11 +109,19 @@ def quantized_weights(unit: Unit, wide: bool = False) -> Op:
     if quant.axis is not None:
         shape[quant.axis] = -1
     centred = weights.value.astype(np.int16) - np.reshape(quant.zero_point, shape).astype(np.int16)
-    fits = centred.size > 0 and centred.min() >= -128 and centred.max() <= 127
-    if not fits and not (wide and centred.size and np.abs(centred).max() <= nine_bits.MOST):
+    value: Array
+    if ((centred >= -128) & (centred <= 127)).all():
+        value, zero = centred.astype(np.int8), 0
+    elif len(set(quant.zero_point)) == 1:
+        offset = 128 if weights.type.dtype is DType.U8 else 0
+        value, zero = (weights.value.astype(np.int16) - offset).astype(np.int8), quant.zero_point[0] - offset
+    elif np.abs(centred).max() <= nine_bits.MOST:
+        value, zero = centred, 0
+    else:
         return weights
-    symmetric = Quant(quant.scale, (0,) * len(quant.scale), quant.axis)
-    return const(f"{unit.name}:centred", centred.astype(np.int8) if fits else centred, symmetric, weights.node)
+    return const(
+        f"{unit.name}:centred", value, Quant(quant.scale, (zero,) * len(quant.scale), quant.axis), weights.node
+    )
 
 
 def is_wide(unit: Unit, weights: Op) -> bool:
@@ -133,7 +149,7 @@ def quantized_bias(
 
 def build_conv(unit: Unit) -> Op:
     """A Conv with constant int8 weights."""
-    x, weights = unit.x(), quantized_weights(unit, wide=True)
+    x, weights = unit.x(), quantized_weights(unit)
     wide, rank = is_wide(unit, weights), len(x.type.shape)
     if rank not in (3, 4):
         raise refuse("spatial_axes", "convolutions must have one or two spatial axes", rank - 2, 2,
@@ -161,7 +177,8 @@ def lower_conv(op: Op, inputs: tuple[Op, ...]) -> Op:
     order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
     packed = np.ascontiguousarray(np.transpose(weights.value, order))
     packed = packed[0] if depthwise else packed
-    out = lowlevel.Conv(attrs.kernel_shape, attrs.strides, attrs.dilations, attrs.pads, attrs.group, attrs.lo, attrs.hi)
+    out = lowlevel.Conv(attrs.kernel_shape, attrs.strides, attrs.dilations, attrs.pads, attrs.group, attrs.lo, attrs.hi,
+                        weights_zero(weights))  # fmt: skip
     kind = "depthwise_conv2d" if depthwise else "conv2d"
     return low(kind, (x, *parameters(op, packed, weights, bias, 1.0)), out, nhwc(op.type.shape), op)
 
@@ -189,7 +206,7 @@ def in_float32(unit: Unit, gemm: bool = False) -> bool:
 
 conv2d = OpDef(
     name="conv2d", onnx=("Conv",), build=build_conv, lower=lower_conv, parity=PARITY,
-    rules=(four_axes, groups, dilation, padding_below_kernel, window_size, products, symmetric_weights,
+    rules=(four_axes, groups, dilation, padding_below_kernel, window_size, products, one_zero_point,
            output_channel_scales),
 )  # fmt: skip
 ROWS = (conv2d,)

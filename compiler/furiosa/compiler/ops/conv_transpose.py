@@ -12,21 +12,26 @@ import numpy as np
 
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op, const
+from furiosa.compiler.ops import nine_bits
 from furiosa.compiler.ops.blocks import channels_innermost, to_space
 from furiosa.compiler.ops.conv import (
     dilation,
     groups,
+    is_wide,
+    one_zero_point,
     output_channel_scales,
     products,
     quantized_bias,
     quantized_weights,
-    symmetric_weights,
+    weights_zero,
 )
 from furiosa.compiler.ops.layout import channel_scales, low, nhwc
 from furiosa.compiler.ops.table import Node, OpDef, Unit, four_axes, refuse, rule
 from furiosa.compiler.ops.windows import window
 from furiosa.isa.arithmetic import multiplier
-from furiosa.isa.instructions import Framework
+from furiosa.isa.arithmetic.lite_tables import fixed_multiplier
+from furiosa.isa.dtypes import DType
+from furiosa.isa.instructions import Framework, Rounding
 
 Two = tuple[int, int]
 PARITY = "ONNX Runtime runs the operator in float32: the result may differ by one step at a rounding tie"
@@ -36,7 +41,8 @@ PARITY = "ONNX Runtime runs the operator in float32: the result may differ by on
 class ConvTranspose(Attrs):
     """Of ``conv_transpose2d`` of (x, weights, bias); weights are const [K, C / group, kh, kw]; clamped to [lo, hi].
 
-    ``before``: rows and columns that are cut off in front of the result. ``framework`` says whose multipliers it has.
+    ``before``: rows and columns that are cut off in front of the result. ``framework`` says whose multipliers it has,
+    ``rounding`` is FIXED where LiteRT's own kernel computes it.
     """
 
     kernel_shape: Two
@@ -47,6 +53,7 @@ class ConvTranspose(Attrs):
     lo: int
     hi: int
     framework: Framework = Framework.ONNX
+    rounding: Rounding = Rounding.FLOAT
 
 
 @rule("less than the window", "cut with a Slice instead")
@@ -65,6 +72,8 @@ def build(unit: Unit) -> Op:
     if rank not in (3, 4):
         raise refuse("spatial_axes", "convolutions must have one or two spatial axes", rank - 2, 2,
                      "write it with two spatial axes")  # fmt: skip
+    if is_wide(unit, weights):
+        x, weights = nine_bits.twice(x, 1, unit.name, unit.node.name), nine_bits.halves(weights, 0)
     weights = _output_major(weights, group, rank)
     box = window(unit.node, x.type.shape, weights.type.shape[2:])
     spans = [d * (k - 1) + 1 for k, d in zip(box.kernel, box.dilations)]
@@ -129,19 +138,18 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     vertical = _axis(attrs.strides[0], spans[0], attrs.before[0], h, rows)
     across = _axis(attrs.strides[1], spans[1], attrs.before[1], w, columns)
     blocks = attrs.strides[0] * attrs.strides[1]
-    packed = _phases(weights.value, attrs, (vertical.taps, across.taps))
-    scales = channel_scales(weights.type.quant, outputs)
-    factors = multiplier(op.inputs[0].type.scale, scales, op.type.scale)
-    if attrs.framework is Framework.ONNX:  # which computes in float32: the nearest multiplier comes closest
-        factors = (scales.astype(np.float64) * op.inputs[0].type.scale / op.type.scale).astype(np.float32)
+    zero = weights_zero(weights)
+    packed = _phases(weights.value, zero, attrs, (vertical.taps, across.taps))
     depthwise = attrs.group > 1 and weights.type.shape[1] == 1
     if depthwise:
         packed = np.ascontiguousarray(packed[..., 0].transpose(1, 2, 0))
+    factors = _spread(_factors(op), attrs.group, blocks)
     parameters = (const(f"{op.name}:weights", packed, node=op.node),
                   const(f"{op.name}:bias", _spread(bias.value, attrs.group, blocks), node=op.node),
-                  const(f"{op.name}:multipliers", _spread(factors, attrs.group, blocks), node=op.node))  # fmt: skip
+                  const(f"{op.name}:multipliers", factors, node=op.node))  # fmt: skip
     pads = (vertical.front, across.front, vertical.back, across.back)
-    conv = lowlevel.Conv((vertical.taps, across.taps), (1, 1), (1, 1), pads, attrs.group, attrs.lo, attrs.hi)
+    conv = lowlevel.Conv((vertical.taps, across.taps), (1, 1), (1, 1), pads, attrs.group, attrs.lo, attrs.hi,
+                         zero, attrs.rounding)  # fmt: skip
     high = h + vertical.front + vertical.back - vertical.taps + 1
     wide = w + across.front + across.back - across.taps + 1
     kind = "depthwise_conv2d" if depthwise else "conv2d"
@@ -155,13 +163,37 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     return low("slice", (y,), lowlevel.Slice(start, (1, 1, 1, 1)), (n, rows, columns, outputs), op)
 
 
-def _phases(weights: Array, attrs: ConvTranspose, taps: Two) -> Array:
+def _factors(op: Op) -> Array:
+    """What sums are multiplied with: float32 [K], or rows of three int32 for rounding in fixed point."""
+    attrs: ConvTranspose = op.attrs
+    x, weights, y = op.inputs[0].type.scale, op.inputs[1].type, op.type.scale
+    scales = channel_scales(weights.quant, weights.shape[0])
+    if attrs.rounding is Rounding.FIXED:
+        return _fixed(x, scales, y, op.type.dtype)
+    if attrs.framework is Framework.ONNX:  # which computes in float32: the nearest multiplier comes closest
+        return np.asarray((scales.astype(np.float64) * x / y).astype(np.float32))
+    return multiplier(x, scales, y)
+
+
+def _fixed(x: float, scales: Array, y: float, dtype: DType) -> Array:
+    """Factor, exponent and direction of ties of each channel, as in LiteRT's TRANSPOSE_CONV.
+
+    Its vectors round ties up: eight channels of int8 at a time. The channels that are left round away from zero. Of
+    uint8, vectors take 16 elements of the whole result: ties among the last ones, where 16 is no divisor, differ.
+    """
+    products = scales.astype(np.float64) * x if dtype is DType.I8 else (scales * np.float32(x)).astype(np.float64)
+    whole = len(scales) // 8 * 8 if dtype is DType.I8 else len(scales)
+    rows = [(*fixed_multiplier(product / y), int(k >= whole)) for k, product in enumerate(products.tolist())]
+    return np.array(rows, np.int32)
+
+
+def _phases(weights: Array, zero: int, attrs: ConvTranspose, taps: Two) -> Array:
     """The weights of the convolution, [group * rows * columns * K / group][taps][taps][C / group]: tap u of phase r has
     weight s * (taps - 1 - u) + r.
     """
     (sh, sw), (dh, dw) = attrs.strides, attrs.dilations
     outputs, channels, kh, kw = weights.shape
-    dense = np.zeros((outputs, channels, taps[0] * sh, taps[1] * sw), np.int8)
+    dense = np.full((outputs, channels, taps[0] * sh, taps[1] * sw), zero, np.int8)
     dense[:, :, : dh * (kh - 1) + 1 : dh, : dw * (kw - 1) + 1 : dw] = weights
     each = outputs // attrs.group
     phases = dense.reshape(attrs.group, each, channels, taps[0], sh, taps[1], sw)[:, :, :, ::-1, :, ::-1, :]
@@ -170,13 +202,14 @@ def _phases(weights: Array, attrs: ConvTranspose, taps: Two) -> Array:
 
 
 def _spread(values: Array, group: int, blocks: int) -> Array:
-    """One value a channel for each pixel of a block, in the order of ``_phases``."""
-    grouped = values.reshape(group, 1, -1)
-    return np.ascontiguousarray(np.broadcast_to(grouped, (group, blocks, grouped.shape[2])).reshape(-1))
+    """The values of a channel for each pixel of a block, in the order of ``_phases``."""
+    rest = values.shape[1:]
+    grouped = np.broadcast_to(values.reshape(group, 1, -1, *rest), (group, blocks, values.shape[0] // group, *rest))
+    return np.ascontiguousarray(grouped.reshape(-1, *rest))
 
 
 ROWS = (
     OpDef("conv_transpose2d", ("ConvTranspose",), build, lower, parity=PARITY,
-          rules=(four_axes, groups, dilation, cut_below_kernel, products, symmetric_weights,
+          rules=(four_axes, groups, dilation, cut_below_kernel, products, one_zero_point,
                  output_channel_scales)),
 )  # fmt: skip

@@ -14,12 +14,13 @@ from furiosa.compiler.ops.conv import (
     PARITY,
     in_float32,
     is_wide,
+    one_zero_point,
     output_channel_scales,
     parameters,
     products,
     quantized_bias,
     quantized_weights,
-    symmetric_weights,
+    weights_zero,
 )
 from furiosa.compiler.ops.layout import TO_NCHW, TO_NHWC, low, nchw, nhwc, transpose, view
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
@@ -63,7 +64,7 @@ def build_matmul(unit: Unit) -> Op:
     second = unit.inputs[1]
     if unit.node.op_type == "MatMul" and second is not None and second.kind != "const":
         return build_product(unit)
-    x, weights = unit.x(), quantized_weights(unit, wide=True)
+    x, weights = unit.x(), quantized_weights(unit)
     wide = is_wide(unit, weights)
     if weights.type.size == 0 or len(weights.type.shape) != 2:
         raise refuse("weights_rank", "the weights of a matrix product must have two axes",
@@ -89,7 +90,7 @@ def lower_matmul(op: Op, inputs: tuple[Op, ...]) -> Op:
     x, weights, bias = inputs[0], op.inputs[1], op.inputs[2]
     rank = len(op.type.shape)
     packed = weights.value[:, None, None, :]
-    attrs = lowlevel.Conv((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1, op.attrs.lo, op.attrs.hi)
+    attrs = lowlevel.Conv((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1, op.attrs.lo, op.attrs.hi, weights_zero(weights))
     constants = parameters(op, packed, weights, bias, op.attrs.alpha)
     if rank <= 2:
         x = transpose(x, (3, 1, 2, 0), op, ":turned") if op.attrs.turned else x
@@ -136,7 +137,7 @@ def _matrices(new: Op, op: Op, index: int) -> Op:
 
 matmul = OpDef(
     name="matmul", onnx=("Gemm", "MatMul"), build=build_matmul, lower=lower_matmul, parity=PARITY,
-    rules=(four_axes, products, symmetric_weights, output_channel_scales),
+    rules=(four_axes, products, one_zero_point, output_channel_scales),
 )  # fmt: skip
 product = OpDef(
     name="product", onnx=("MatMul",), build=build_product, lower=lower_product, parity=PARITY,

@@ -1,4 +1,4 @@
-"""Weights of nine bits, which uint8 ones less their zero point can have: the sum of two of eight.
+"""Weights of nine bits, which those with a zero point for each channel can have: the sum of two of eight.
 
 What they are multiplied with comes twice: every row of an image, or every element of an axis.
 """

@@ -7,17 +7,15 @@ from math import prod
 
 import numpy as np
 
-from furiosa.compiler.frontend.tflite.site import Site
-from furiosa.compiler.frontend.tflite.window import SAME, Pads, Two
+from furiosa.compiler.frontend.tflite.site import Site, scaled
+from furiosa.compiler.frontend.tflite.window import SAME, Two
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
 from furiosa.compiler.ops.conv import Conv
 from furiosa.compiler.ops.conv_transpose import ConvTranspose
 from furiosa.compiler.ops.matmul import MatMul
-from furiosa.compiler.ops.nine_bits import MOST, interleaved
-from furiosa.compiler.ops.resize import Resize
 from furiosa.compiler.ops.table import refuse
 from furiosa.isa.dtypes import DType
-from furiosa.isa.instructions import Framework
+from furiosa.isa.instructions import Framework, Rounding
 
 
 def conv_2d(site: Site) -> None:
@@ -44,8 +42,6 @@ def _convolution(site: Site, weights: Array, quant: Quant, channels: int) -> Non
     strides, dilations = site.pair("stride"), site.pair("dilation")
     pads, size = site.padding(x.type.shape[2:], kernel, strides, dilations)
     bias = _bias(site, 2, outputs)
-    if weights.dtype == np.int16:
-        x, weights, kernel, strides, pads = _twice(site, x, weights, strides, dilations, pads)
     attrs = Conv(kernel, strides, dilations, pads, channels // inputs, *site.clamp(), in_float32=False)
     w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
     site.give(site.op("conv2d", (x, w, bias), attrs, replace(to, shape=(x.type.shape[0], outputs, *size))))
@@ -62,9 +58,6 @@ def fully_connected(site: Site) -> None:
     if x.type.shape != rows:
         x = site.op("reshape", (x,), Attrs(), replace(x.type, shape=rows), ":rows")
     bias = _bias(site, 2, outputs)
-    if weights.dtype == np.int16:
-        x = _repeated(site, x, (1, 2))
-        weights = interleaved(weights, 1)
     w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
     lo, hi = site.clamp()
     shape = (rows[0], outputs)
@@ -91,16 +84,27 @@ def transpose_conv(site: Site) -> None:
            for size, out in zip(whole, to.shape[1:3])]  # fmt: skip
     if any(not size - k < out <= size + s for size, k, s, out in zip(whole, kernel, strides, to.shape[1:3])):
         raise site.fault(f"a result of shape {to.shape} from an image of {x.type.shape[2:]}")
-    if weights.dtype == np.int16:
-        x, weights = _repeated(site, x, (1, 2, 1, 1)), interleaved(weights, 1)
     w = Op("const", (), Attrs(), TensorType(weights.shape, DType.I8, quant), f"{site.name()}:weights", data=weights)
-    attrs = ConvTranspose((kernel[0], kernel[1]), strides, (1, 1), (cut[0], cut[1]), 1, *site.clamp(), Framework.TFLITE)
+    rounding = Rounding.FLOAT if _by_xnnpack(site, x.type.shape[2:], to.shape[1:3], kernel, strides) else Rounding.FIXED
+    attrs = ConvTranspose((kernel[0], kernel[1]), strides, (1, 1), (cut[0], cut[1]), 1, *site.clamp(),
+                          Framework.TFLITE, rounding)  # fmt: skip
     shape = (x.type.shape[0], outputs, *to.shape[1:3])
     site.give(site.op("conv_transpose2d", (x, w, bias), attrs, replace(to, shape=shape)))
 
 
+def _by_xnnpack(site: Site, size: tuple[int, ...], to: tuple[int, ...], kernel: list[int], strides: Two) -> bool:
+    """Whether XNNPACK takes a TRANSPOSE_CONV: its shape must be a constant, and with SAME padding no stride larger than
+    the window, and the image that which a convolution would make of the result.
+    """
+    shape = site.tensor(0)
+    if shape is None or shape.data is None:
+        return False
+    usual = all(-(-out // s) == n and k >= s for n, out, k, s in zip(size, to, kernel, strides))
+    return bool(site.options["padding"] != SAME or usual)
+
+
 def _weights(site: Site, index: int, rank: int) -> tuple[Array, Quant]:
-    """The weights less their zero point: int8 where they fit, else int16; and their scales, all zero points 0."""
+    """The weights as int8, with zero point 0 where that holds them, and their scales."""
     value, tensor = site.array(index), site.tensor(index)
     quant = None if tensor is None else tensor.quant
     if value.dtype.name not in ("int8", "uint8") or quant is None:
@@ -110,17 +114,16 @@ def _weights(site: Site, index: int, rank: int) -> tuple[Array, Quant]:
         raise site.fault(f"its weights have shape {value.shape}")
     if value.dtype == np.int8 and not any(quant.zero_point):
         return value, quant
-    shape = [1] * rank
-    if quant.axis is not None:
-        shape[quant.axis] = -1
-    centred = value.astype(np.int32) - np.reshape(quant.zero_point, shape)
-    symmetric = replace(quant, zero_point=(0,) * len(quant.scale))
-    if centred.min() >= -128 and centred.max() <= 127:
-        return centred.astype(np.int8), symmetric
-    if centred.min() < -MOST or centred.max() > MOST:
-        raise refuse("weight_range", "weights must be less than 255 from their zero point",
-                     f"{np.abs(centred).max()}", MOST, "quantize the weights as int8")  # fmt: skip
-    return centred.astype(np.int16), symmetric
+    if len(set(quant.zero_point)) > 1:
+        raise refuse("one_zero_point", "weights must have one zero point", quant.zero_point, 0,
+                     "quantize the weights symmetrically, as int8")  # fmt: skip
+    offset, zero = 128 if value.dtype == np.uint8 else 0, quant.zero_point[0]
+    least, most = int(value.min()) - zero, int(value.max()) - zero
+    if least >= -128 and most <= 127:
+        return (value.astype(np.int16) - zero).astype(np.int8), scaled(quant)
+    if not -128 <= zero - offset <= 127:
+        raise site.fault(f"its weights have zero point {zero}")
+    return (value.astype(np.int16) - offset).astype(np.int8), scaled(quant, zero - offset)
 
 
 def _bias(site: Site, index: int, channels: int) -> Op:
@@ -134,24 +137,3 @@ def _bias(site: Site, index: int, channels: int) -> Op:
                      f"{value.dtype.name} {value.shape}", f"int32 ({channels},)",
                      "quantize the model again")  # fmt: skip
     return Op("const", (), Attrs(), TensorType((channels,), DType.I32), name, data=value.reshape(-1))
-
-
-def _twice(
-    site: Site, x: Op, weights: Array, strides: Two, dilations: Two, pads: Pads
-) -> tuple[Op, Array, Two, Two, Pads]:
-    """Weights of nine bits as the sum of two of eight: every row of ``x`` comes twice, or every channel.
-
-    Gives the operand, the weights, and the kernel, strides and pads that go with them.
-    """
-    kernel = (weights.shape[2], weights.shape[3])
-    if dilations[0] > 1:
-        return _repeated(site, x, (1, 2, 1, 1)), interleaved(weights, 1), kernel, strides, pads
-    top, left, bottom, right = pads
-    return (_repeated(site, x, (1, 1, 2, 1)), interleaved(weights, 2), (2 * kernel[0], kernel[1]),
-            (2 * strides[0], strides[1]), (2 * top, left, 2 * bottom, right))  # fmt: skip
-
-
-def _repeated(site: Site, x: Op, repeats: tuple[int, ...]) -> Op:
-    rank = len(repeats)
-    shape = tuple(size * count for size, count in zip(x.type.shape, repeats))
-    return site.op("resize", (x,), Resize((0,) * rank, (1,) * rank, repeats), replace(x.type, shape=shape), ":twice")

@@ -75,8 +75,8 @@ def _quotient_of_integers(cpu: Cpu) -> Op:
     """As LiteRT divides: looked up, since there are 65,536 pairs of operands."""
     a, b = cpu.stored(0), cpu.stored(1)
     to, shape = cpu.site.result(), np.broadcast_shapes(a.type.shape, b.type.shape)
-    scalings = (Scaling(t.scale, t.zero) for t in (a.type, b.type, to))
-    quotients = lite_division(*scalings, to.dtype.numpy_name, *cpu.site.clamp())
+    qa, qb, qy = (Scaling(t.scale, t.zero) for t in (a.type, b.type, to))
+    quotients = lite_division(qa, qb, qy, to.dtype.numpy_name, *cpu.site.clamp())
     least = np.iinfo(to.dtype.numpy_name).min
     rows = fixed.combined(cpu, fixed.combined(cpu, cpu.cast(a, DType.I64), "Sub", least), "Mul", 256)
     columns = fixed.combined(cpu, cpu.cast(b, DType.I64), "Sub", least)
