@@ -252,6 +252,21 @@ CASES = {
     "gelu whose parts are read": gelu(
         "d = Div(a, root) e = Erf(d) p = Add(e, one) m = Mul(a, p) k = Mul(m, half) g = Add(k, p)",
         "Mul Q D Erf Q D Add Q D Gelu Q D Add"),
+    "normalization by a norm written out": Case(
+        f"""{IMAGE} (float[N] y) {{ a = Relu(x) n = ReduceL2<axes = [1]>(a) c = Clip(n, eps) e = Expand(c, s)
+            y = Div(a, e) }}""",
+        "Q D Relu Q D LpNormalization Q D", constants={"eps": np.float32(1e-12), "s": ints(1, 4, 8, 8)}),
+    "normalization by a norm with a bound that matters": Case(
+        f"{IMAGE} (float[N] y) {{ a = Relu(x) n = ReduceL2<axes = [1]>(a) c = Max(n, eps) d = Div(a, c) y = Relu(d) }}",
+        "Q D Relu Q D ReduceL2 Max Div Relu", npu=False, constants={"eps": np.float32(0.1)}),
+    "what only divides": Case(
+        f"""{IMAGE} (float[N] y) {{ a = Sigmoid(x) p = Mul(a, a) m = ReduceMean<axes = [1]>(p) e = Add(m, eps)
+            s = Sqrt(e) r = Reciprocal(s) y = Mul(a, r) }}""",
+        "Q D Sigmoid Q D Mul ReduceMean Add Sqrt Reciprocal Q D Mul Q D", npu=False,
+        constants={"eps": np.float32(1e-6)}),
+    "what divides and is divided": Case(
+        f"{IMAGE} (float[N] y) {{ a = Sigmoid(x) b = Exp(x) c = Add(a, b) d = Div(b, c) y = Sigmoid(d) }}",
+        "Q D Sigmoid Exp Q D Add Div Q D Sigmoid Q D", npu=False),
     "between float operators": Case(
         f"{IMAGE} (float[N] y) {{ a = Sigmoid(x) b = Sin(a) c = Add(b, one) d = Mul(c, c) y = Sin(d) }}",
         "Q D Sigmoid Q D Sin Add Mul Sin", npu=False, constants={"one": np.float32(1)}),
@@ -295,6 +310,19 @@ def test_npu_computes_what_onnxruntime_does(name: str) -> None:
 def test_every_operator_of_the_table_has_a_case() -> None:
     used = {node.op_type for name in CASES for node in build(CASES[name]).graph.node}
     assert set(SCHEMES) <= used
+
+
+def test_what_is_zero_divided_by_its_norm_stays_zero() -> None:
+    made = model(
+        """(float[2,8] x) => (float[N] y)
+           { a = Relu(x) n = ReduceL2<axes = [1]>(a) c = Clip(n, eps) e = Expand(c, s) y = Div(a, e) }""",
+        constants={"eps": np.float32(1e-12), "s": ints(2, 8)},
+    )
+    x = np.concatenate([feeds(made, EVALUATED)["x"][:1], -np.ones((1, 8), np.float32)])
+    for exclude in ((), ("Div",)):
+        (found,) = run(quantized(made, exclude=exclude), {"x": x})
+        assert np.isfinite(found).all()
+        assert not found[1].any()
 
 
 def test_a_gelu_with_an_excluded_part_stays_in_parts() -> None:

@@ -14,6 +14,8 @@ from furiosa.quantizer.preparing import drop_unused, replace_nodes
 from furiosa.quantizer.products import BIAS, WEIGHTS, read_product
 from furiosa.quantizer.schemes import MICROSOFT_DOMAIN
 
+_TINY = 1e-6
+
 
 def canonicalize(model: ModelProto, stays: Collection[str] = ()) -> None:
     """Apply `FORMS` to every node, after those that pass a tensor on are gone. Edits ``model``.
@@ -129,6 +131,25 @@ def _quotient(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
     return [helper.make_node("Mul", [node.input[0], inverse], node.output, name=node.name)]
 
 
+def _normalized(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
+    """x / max(||x||, bound), expanded or not, is LpNormalization(x) for a bound that no norm of int8 values is below"""
+    graph, name = writer.graph, node.input[1]
+    row = [node]
+    for kinds in (("Expand",), ("Clip", "Max"), ("ReduceL2",)):
+        producer = graph.producers.get(name)
+        if producer is not None and producer.op_type in kinds and not producer.domain:
+            row.append(producer)
+            name = producer.input[0]
+    norm, bounds = row[-1], [name for part in row[1:-1] if part.op_type != "Expand" for name in part.input[1:]]
+    if norm.op_type != "ReduceL2" or name != node.input[0] or any(part.name in writer.stays for part in row):
+        return None
+    axes = graph.array(norm.input[1]) if len(norm.input) > 1 else attribute(norm, "axes")
+    tiny = [bound for bound in bounds if (value := graph.array(bound)) is not None and (value <= _TINY).all()]
+    if axes is None or len(axes) != 1 or not attribute(norm, "keepdims", 1) or tiny != list(filter(None, bounds)):
+        return None
+    return [helper.make_node("LpNormalization", [name], node.output, name=node.name, axis=int(axes[0]), p=2)]
+
+
 def _mean_of_image(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
     """the mean over all axes behind the channels is GlobalAveragePool, flattened when the axes go"""
     shape = writer.graph.shape(node.input[0])
@@ -188,7 +209,7 @@ def _whole_gelu(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
 FORMS: dict[str, tuple[Callable[[_Writer, NodeProto], list[NodeProto] | None], ...]] = {
     "MatMul": (_product_of_two_axes,),
     "Gemm": (_factors_of_gemm,),
-    "Div": (_quotient,),
+    "Div": (_quotient, _normalized),
     "ReduceMean": (_mean_of_image,),
     "PRelu": (_one_slope,), "Sum": (_sum_of_two,),
     "Mul": (_whole_gelu, _expanded_operand), "Add": (_expanded_operand,), "Sub": (_expanded_operand,),

@@ -1,4 +1,4 @@
-"""Functions that exporters write as many small nodes: node by node in int8, little of their accuracy would be left."""
+"""What exporters write as many small nodes, of which int8 node by node would leave little: functions, and divisors."""
 
 from __future__ import annotations
 
@@ -8,15 +8,35 @@ from onnx import NodeProto
 
 from furiosa.quantizer.graph import FloatGraph
 
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _MEAN = ("ReduceMean", "GlobalAveragePool")
 _DEVIATION = (("Sqrt",), ("Add",), _MEAN, ("Pow", "Mul"), ("Sub",))
 
 
 def float_parts(graph: FloatGraph) -> set[str]:
-    """The names of the nodes of every layer normalization and every Gelu that is written out."""
+    """The names of the nodes of every layer normalization and every Gelu that is written out, and of `_divisors`."""
     parts = {"Div": _layer_norm, "Erf": _gelu}
     starts = ((node, parts.get(node.op_type)) for node in graph.nodes if not node.domain)
-    return {node.name for start, part in starts if part is not None for node in part(graph, start)}
+    return {node.name for start, part in starts if part is not None for node in part(graph, start)} | _divisors(graph)
+
+
+def _divisors(graph: FloatGraph) -> set[str]:
+    """What is computed to be divided by only, down to a product: in int8 its small values would be 0, and 0 / 0 NaN."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        results = [name for name in node.output if name]
+        inside = graph.captured.isdisjoint(results) and not set(graph.outputs).intersection(results)
+        readers = [(reader, name) for name in results for reader in graph.readers.get(name, [])]
+        divides = inside and all(reader.name in found or _divides(reader, name) for reader, name in readers)
+        if readers and divides and (node.domain or node.op_type not in _PRODUCTS):
+            found.add(node.name)
+    return found
+
+
+def _divides(node: NodeProto, name: str) -> bool:
+    """Whether a node divides by this tensor, and does nothing else with it."""
+    operands = {"Div": ["", name], "Reciprocal": [name]}.get("" if node.domain else node.op_type)
+    return operands is not None and [other if other == name else "" for other in node.input] == operands
 
 
 def _layer_norm(graph: FloatGraph, divide: NodeProto) -> Iterator[NodeProto]:
