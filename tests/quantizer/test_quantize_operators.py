@@ -241,6 +241,12 @@ CASES = {
             y = Sigmoid(o) }}""",
         "Q D Sigmoid Q D ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add Q D Sigmoid Q D", npu=False,
         shapes={"k": (8,), "b": (8,)}, constants={"two": np.float32(2), "eps": np.float32(1e-5)}),
+    "layer normalization of tokens written out": Case(
+        """(float[1,4,8] x) => (float[N] y) { a = Sigmoid(x) m = ReduceMean<axes = [-1]>(a) d = Sub(a, m)
+            p = Pow(d, two) v = ReduceMean<axes = [-1]>(p) e = Add(v, eps) s = Sqrt(e) q = Div(d, s)
+            y = Sigmoid(q) }""",
+        "Q D Sigmoid Q D ReduceMean Sub Pow ReduceMean Add Sqrt Div Q D Sigmoid Q D", npu=False,
+        constants={"two": np.float32(2), "eps": np.float32(1e-5)}),
     "gelu written out, halved at last": gelu(
         "d = Div(a, root) e = Erf(d) p = Add(e, one) m = Mul(a, p) g = Mul(m, half)"),
     "gelu written out, halved at first": gelu(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from furiosa.quantizer.floatparts import float_parts
 from furiosa.quantizer.gelu import written_gelu
 from furiosa.quantizer.graph import Array, FloatGraph, attribute
 from furiosa.quantizer.names import Names, subgraphs
@@ -33,6 +34,7 @@ class _Writer:
 
     def __init__(self, model: ModelProto, stays: Collection[str]) -> None:
         self.model, self.graph, self.names, self.stays = model, FloatGraph(model), Names(model.graph), stays
+        self.floats = float_parts(self.graph)
 
     def formed(self, node: NodeProto) -> list[NodeProto]:
         """The nodes in place of one: what the first form that fits gives, or itself."""
@@ -155,6 +157,8 @@ def _mean_of_image(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
     shape = writer.graph.shape(node.input[0])
     given = writer.graph.array(node.input[1]) if len(node.input) > 1 else attribute(node, "axes")
     if shape is None or given is None or len(shape) < 3 or writer.graph.is_float(node.input[0]) is not True:
+        return None
+    if node.name in writer.floats:  # ONNX Runtime knows a layer normalization by its ReduceMean
         return None
     if {int(axis) % len(shape) for axis in given} != set(range(2, len(shape))):
         return None
