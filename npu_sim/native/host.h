@@ -11,6 +11,9 @@ namespace furiosa {
 void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, bool by_product,
               int threads, const Kernels& kernels = best_kernels());
 
+// y = x - 128: uint8 as the int8 of the same values, with a zero point that is less by 128 as well.
+void to_signed(const uint8_t* x, uint8_t* y, int64_t n, int threads, const Kernels& kernels = best_kernels());
+
 // y = (x - zero) * scale.
 void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,
                 const Kernels& kernels = best_kernels());

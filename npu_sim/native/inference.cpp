@@ -32,6 +32,14 @@ void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_
   });
 }
 
+void Inference::to_signed(size_t x, size_t y) {
+  const int64_t n = size(y);
+  expect(size(x) == n);
+  steps_.push_back([=](const Values& values, int threads) {
+    furiosa::to_signed(values[x], values[y], n, threads);
+  });
+}
+
 void Inference::dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed) {
   const int64_t n = size(x);
   expect(size(y) == 4 * n);

@@ -23,6 +23,7 @@ class Inference {
 
   // Append a step. They throw std::invalid_argument for values whose sizes do not fit it.
   void quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed, bool by_product);
+  void to_signed(size_t x, size_t y);
   void dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed);
   void transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize);
   void resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to);

@@ -117,6 +117,13 @@ void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bo
            by_product, checked(threads), chosen(kernels));
 }
 
+void to_signed_buffer(nb::handle x, nb::handle y, int threads, const std::string& kernels) {
+  const PyBuffer from(x, false), to(y, true);
+  from.expect(to.size());
+  nb::gil_scoped_release released;
+  to_signed(from.data(), to.data(), to.size(), checked(threads), chosen(kernels));
+}
+
 void dequantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
                        const std::string& kernels) {
   const PyBuffer from(x, false), to(y, true);
@@ -156,6 +163,7 @@ NB_MODULE(_native, m) {
       .def(nb::init<std::vector<int64_t>, std::vector<size_t>>(), "sizes"_a, "interface"_a)
       .def("quantize", &Inference::quantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a,
            "by_product"_a = false)
+      .def("to_signed", &Inference::to_signed, "x"_a, "y"_a)
       .def("dequantize", &Inference::dequantize, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a)
       .def("transpose", &Inference::transpose, "x"_a, "y"_a, "images"_a, "rows"_a, "columns"_a, "itemsize"_a)
       .def("resize_rows", &Inference::resize_rows, "x"_a, "y"_a, "rows"_a, "from_bytes"_a, "to_bytes"_a)
@@ -165,6 +173,7 @@ NB_MODULE(_native, m) {
         nb::call_guard<nb::gil_scoped_release>());
   m.def("quantize", &quantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
         "kernels"_a = "", "by_product"_a = false);
+  m.def("to_signed", &to_signed_buffer, "x"_a, "y"_a, "threads"_a, "kernels"_a = "");
   m.def("dequantize", &dequantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
         "kernels"_a = "");
   m.def("nchw_to_nhwc", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,

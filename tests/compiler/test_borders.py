@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import parser
 from tests.compiler.op_cases import conv
-from tests.compiler.quantized import Builder, run_both
+from tests.compiler.quantized import Builder, quiet, run_both
 
-from furiosa.compiler import compile_model
+from furiosa.compiler import compile_model, irfile
 from furiosa.isa import enf
+from furiosa.runtime.sync import create_runner
 
 
 def network(*shape: int, image: bool, nhwc: bool = False) -> bytes:
@@ -45,11 +47,58 @@ NHWC, NCHW = [[0, 2, 3, 1]], [[0, 3, 1, 2]]
     ((1, 3, 8, 9), None, ["Lower cpu"]),
 ])  # fmt: skip
 def test_inputs_of_the_guide(shape: tuple[int, ...], permute: list[list[int]] | None, lower: list[str]) -> None:
-    """Real numbers are quantized first; uint8, which the NPU takes as it is, needs no such step."""
+    """Real numbers are quantized first, and uint8 becomes int8 in a step of the same name."""
     config: dict[str, object] = {} if permute is None else {"permute_input": permute}
     model = network(*shape, image=False, nhwc=shape[3] == 3)
     assert steps(compile_model(model, config=config).report) == ["Quantize cpu", *lower, *TAIL]
-    assert steps(compile_model(of_bytes(model), config=config).report) == [*lower, *TAIL]
+    bytes_ = of_bytes(model)
+    assert steps(compile_model(bytes_, config=config).report) == ["Quantize cpu", *lower, *TAIL]
+    unsigned = config | {"keep_unsignedness": True}
+    assert steps(compile_model(bytes_, config=unsigned).report) == [*lower, *TAIL]
+
+
+def test_uint8_costs_the_npu_nothing() -> None:
+    """A convolution reads the int8 image: no instruction makes uint8 of it."""
+    model = of_bytes(network(1, 3, 40, 64, image=True))
+    signed, unsigned = (compile_model(model, config={"keep_unsignedness": keep}) for keep in (False, True))
+    assert "npu.table" not in str(irfile.printed(signed.layers["ldfg"])[0])
+    assert signed.report["npu_cycles"] == unsigned.report["npu_cycles"]
+
+
+def mean(b: Builder, x: str) -> str:
+    return b.op("AveragePool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+
+
+def square(b: Builder, x: str) -> str:
+    return b.op("Mul", x, x)
+
+
+def padded(b: Builder, x: str) -> str:
+    return conv(b, b.q(b.op("Pad", x, b.const([0, 0, 1, 2, 0, 0, 2, 1], np.int64))), (4, 3, 3, 3))
+
+
+def largest(b: Builder, x: str) -> str:
+    return b.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+
+
+def with_itself_turned(b: Builder, x: str) -> str:
+    return b.op("Add", x, b.q(b.op("Transpose", x, perm=[0, 1, 3, 2])))
+
+
+@pytest.mark.parametrize("body", [mean, square, padded, largest, with_itself_turned])
+@pytest.mark.parametrize("kernels", ["reference", "best"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_uint8_images(body: Any, kernels: str, keep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results are ONNX Runtime's, also where rounding depends on the integers that are stored."""
+    if kernels == "reference":
+        monkeypatch.setenv("FURIOSA_SIM_KERNELS", kernels)
+    b = Builder()
+    model = of_bytes(b.model(b.q(body(b, b.qinput(1, 3, 32, 32)))))
+    x = np.random.default_rng(3).integers(0, 256, (1, 3, 32, 32), np.uint8)
+    session = onnxruntime.InferenceSession(model, quiet())
+    with create_runner(model, compiler_config={"keep_unsignedness": keep}) as runner:
+        ours = runner.run(x)[0]
+    np.testing.assert_array_equal(ours, session.run(None, {session.get_inputs()[0].name: x})[0])
 
 
 def of_bytes(model: bytes) -> bytes:
@@ -81,13 +130,16 @@ def test_batches_and_odd_shapes(shape: tuple[int, ...]) -> None:
 
 
 def test_integers_need_no_step_of_the_host() -> None:
-    """With uint8 on both sides and widths of a multiple of 32, the host has nothing to do."""
+    """With uint8 on both sides, kept as it is, and widths of a multiple of 32, the host has nothing to do."""
     graph = parser.parse_model("""<ir_version: 8, opset_import: ["": 13]> g (uint8[1,3,32,64] x) => (uint8[1,3,32,64] y)
         <float s = {0.05}, uint8 z = {128}>
         { f = DequantizeLinear(x, s, z) p = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (f)
           y = QuantizeLinear(p, s, z) }""")
-    compiled = compile_model(graph.SerializeToString())
-    assert [type(step).__name__ for step in enf.load(compiled.enf).steps] == ["RunNpu"]
+    kept, signed = (
+        compile_model(graph.SerializeToString(), config={"keep_unsignedness": kept}) for kept in (True, False)
+    )
+    assert [type(step).__name__ for step in enf.load(kept.enf).steps] == ["RunNpu"]
+    assert [type(step).__name__ for step in enf.load(signed.enf).steps] == ["Quantize", "RunNpu"]
     ours, right, _ = run_both(graph.SerializeToString())
     assert np.array_equal(ours[0], right[0])
 

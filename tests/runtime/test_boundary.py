@@ -39,6 +39,16 @@ def test_casts(seed: int, size: int, scale: float, signed: bool, zero: int) -> N
 
 
 @needs_native
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 255, 1000, 70_000])
+def test_uint8_to_int8(size: int) -> None:
+    x = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+    q = Boundary().quantize(x, 0.5, 0, DType.I8)
+    assert q.dtype == np.int8
+    np.testing.assert_array_equal(q, x.astype(np.int16) - 128)
+    np.testing.assert_array_equal(q, arithmetic.to_signed(x))
+
+
+@needs_native
 @pytest.mark.parametrize("nchw", [(1, 3, 5, 7), (2, 40, 33, 1), (3, 1, 4, 4), (2, 9, 1, 1), (1, 64, 8, 8)])
 def test_layouts(nchw: tuple[int, int, int, int]) -> None:
     for dtype in (np.uint8, np.int8):

@@ -191,6 +191,7 @@ def test_malformed_wiring_is_refused() -> None:
         replace(model, steps=(enf.Quantize("x", "quantized", 0.5, 256), *model.steps[1:])),
         replace(model, steps=(model.steps[0], enf.Lower("quantized", "lowered", (1, 4, 2, 8)), *model.steps[2:])),
         replace(model, steps=(enf.RunCpu(0, ("x",), ("quantized",)), *model.steps[1:])),
+        replace(model, steps=(enf.Quantize("lowered", "quantized", 0.5, 0), *model.steps[1:])),
         replace(model, programs=(replace(model.programs[0], inputs=(port,)),)),
         replace(model, tensors=(*model.tensors, model.tensors[0])),
     ]

@@ -11,12 +11,11 @@ from furiosa.isa.errors import OptionError, did_you_mean
 
 INTERFACE: dict[str, type] = {
     "permute_input": list, "without_quantize": dict, "remove_lower": bool, "remove_unlower": bool,
+    "keep_unsignedness": bool,
 }  # fmt: skip
-"""What changes the inputs and results of a model."""
+"""What changes the inputs and results of a model, and the steps of the host at them."""
 _SEARCH: dict[str, type] = {"optimization_level": int, "search_budget": int, "search_seed": int}
 _RANGES = {"optimization_level": (0, LEVELS[-1]), "search_budget": (0, 2**31), "search_seed": (0, 2**31)}
-_ALWAYS: dict[str, type] = {"keep_unsignedness": bool}
-"""Integers of a model's inputs and results keep their type here in any case."""
 _TUNING: dict[str, type] = {
     "allow_precision_error": bool, "split_unit": int, "sa_malloc": bool, "tabulate_dequantize": bool,
     "lower_tabulated_dequantize": bool, "use_program_loading": bool, "use_tensor_dma": bool, "progress_mode": str,
@@ -41,10 +40,10 @@ def check_config(config: Mapping[str, object]) -> None:
     ``permute_input`` and ``without_quantize`` are checked against the model when that is read.
     Raises OptionError for an unknown name (with the nearest known one) or a value of the wrong type.
     """
-    known = INTERFACE | _SEARCH | _ALWAYS | _TUNING | _INNER
+    known = INTERFACE | _SEARCH | _TUNING | _INNER
     for name, value in config.items():
         if name not in known:
-            options = ", ".join(sorted(INTERFACE | _SEARCH | _ALWAYS | _TUNING))
+            options = ", ".join(sorted(INTERFACE | _SEARCH | _TUNING))
             hint = did_you_mean(name, known) or f"the options are {options}"
             raise OptionError(f"unknown compiler option `{name}`", hint=hint)
         if type(value) is not known[name] and (known[name], type(value)) != (float, int):

@@ -130,7 +130,8 @@ class Graph:
 
     ``inputs`` keeps inputs that nothing reads. ``output_names`` are the model's names of the outputs, in order.
     ``framework`` is that of the model: ``onnx``, or ``tflite``, whose users see no names and images as NHWC.
-    ``keep_lowered``, ``keep_unlowered``: users have inputs, and results, in the NPU's layout.
+    ``keep_lowered``, ``keep_unlowered``: users have inputs, and results, in the NPU's layout. ``keep_unsigned``: uint8
+    inputs go to the NPU as they are.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Graph:
     framework: str = "onnx"
     keep_lowered: bool = False
     keep_unlowered: bool = False
+    keep_unsigned: bool = False
 
     def __iter__(self) -> Iterator[Op]:
         return iter(producers_first(self.outputs))

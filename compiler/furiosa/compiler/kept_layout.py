@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from furiosa.compiler.borders import WIDTH, Raw
-from furiosa.compiler.graph import Graph, Op, Quant, TensorType, consumers, rebuild, with_inputs
+from furiosa.compiler.graph import Graph, Op, TensorType, consumers, rebuild, with_inputs
 from furiosa.compiler.lowlevel import Four, Pad, Slice
 from furiosa.compiler.ops.layout import low, table, transpose, view
+from furiosa.compiler.signs import FLIPPED, signed_type
 from furiosa.isa.dtypes import DType
 
 FORMAT = "NHoCoHCW"
 _ROWS = {"onnx": (0, 1, 3, 2), "tflite": (0, 3, 2, 1)}
 """The axes (N, H, C, W) among those of the NPU's tensor. TFLite's images come with their axes read as (N, C, H, W)."""
-_FLIPPED = np.arange(256, dtype=np.uint8) ^ 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def _given(x: Op, lower: Op, framework: str) -> tuple[Op, Op]:
     order = _ROWS[framework]
     n, h, c, w = (lower.type.shape[axis] for axis in order)
     wide = -(-w // WIDTH) * WIDTH
-    signed = _signed_type(lower.type)
+    signed = signed_type(lower.type)
     source = Op("input", (), Kept(wide), replace(signed, shape=(n, 1, 1, h, c, w)), x.name)
     flat = replace(lower, inputs=(source,), attrs=Raw(), type=replace(signed, shape=(1, 1, 1, n * h * c * wide)),
                    name=f"{lower.name}:flat", sources=())  # fmt: skip
@@ -92,19 +90,13 @@ def _given(x: Op, lower: Op, framework: str) -> tuple[Op, Op]:
     turned = transpose(rows, _inverse(order), bare, ":turned")
     if lower.type.dtype is DType.I8:
         return turned, source
-    return table(turned, _FLIPPED, replace(lower, sources=()), ":unsigned"), source
+    return table(turned, FLIPPED, replace(lower, sources=()), ":unsigned"), source
 
 
 def _signed(x: Op, like: Op) -> Op:
     """``x`` as int8: the same real values."""
-    type_ = _signed_type(x.type)
-    return x if type_ == x.type else table(x, _FLIPPED, replace(like, type=type_), ":signed")
-
-
-def _signed_type(type_: TensorType) -> TensorType:
-    if type_.dtype is DType.I8:
-        return type_
-    return replace(type_, dtype=DType.I8, quant=Quant((type_.scale,), (type_.zero - 128,)))
+    type_ = signed_type(x.type)
+    return x if type_ == x.type else table(x, FLIPPED, replace(like, type=type_), ":signed")
 
 
 def _inverse(order: Four) -> Four:

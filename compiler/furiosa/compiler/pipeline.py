@@ -19,6 +19,7 @@ from furiosa.compiler import (
     limits,
     module,
     quantization,
+    signs,
     specs,
 )
 from furiosa.compiler.assembly import assemble
@@ -70,7 +71,7 @@ def _on_target(function: Callable[[Graph, Target], Graph], rules: tuple[Spec, ..
 class Source:
     """A model's file: its bytes, what to call it in errors, the batch size to apply, and the folder it lies in.
 
-    ``permute_input`` ... ``remove_unlower`` are the compiler options of these names.
+    ``permute_input`` ... ``keep_unsignedness`` are the compiler options of these names.
     """
 
     data: bytes
@@ -81,6 +82,13 @@ class Source:
     without_quantize: Any = None
     remove_lower: bool = False
     remove_unlower: bool = False
+    keep_unsignedness: bool = False
+
+    def settle(self, graph: Graph) -> Graph:
+        """The graph with what the options say about the host's steps; ``without_quantize`` leaves none for uint8."""
+        unsigned = self.keep_unsignedness or self.without_quantize is not None
+        return replace(graph, keep_lowered=self.remove_lower, keep_unlowered=self.remove_unlower,
+                       keep_unsigned=unsigned)  # fmt: skip
 
 
 def _import(source: Source, _: Goal) -> Graph:
@@ -88,7 +96,7 @@ def _import(source: Source, _: Goal) -> Graph:
 
     graph = import_onnx(source.data, source.where, source.batch_size, source.folder, source.permute_input,
                         source.without_quantize)  # fmt: skip
-    return replace(graph, keep_lowered=source.remove_lower, keep_unlowered=source.remove_unlower)
+    return source.settle(graph)
 
 
 def _import_tflite(source: Source, _: Goal) -> Graph:
@@ -98,7 +106,7 @@ def _import_tflite(source: Source, _: Goal) -> Graph:
         raise OptionError("compiler option `without_quantize` is for ONNX models that take real numbers",
                           where=source.where, hint="leave the option out")  # fmt: skip
     graph = import_tflite(source.data, source.where, source.batch_size, source.permute_input)
-    return replace(graph, keep_lowered=source.remove_lower, keep_unlowered=source.remove_unlower)
+    return source.settle(graph)
 
 
 FROM_TFLITE = Stage("dfg", (
@@ -120,6 +128,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("ldfg", (
         _graph(ldfg.split, specs.DFG, "Splitting graph(LAS)"),    # after this, nobody asks where an op runs
         _graph(ldfg.lower, specs.LDFG, "Lowering graph(LAS)"),    # the NPU's operators and layout
+        _graph(signs.sign_inputs, specs.LDFG),                    # uint8 images as int8: the host's cheap Quantize
         _graph(kept_layout.keep_layout, specs.LDFG),              # of tensors that users lower themselves
         _graph(ldfg.optimize, specs.LDFG, "Optimizing graph"),    # fewer of them
         _on_target(borders.layout_on_npu, specs.LDFG),            # the host does not do what the NPU does faster

@@ -58,6 +58,8 @@ def _rows(op: Op) -> list[Row]:
         return [_row(op.node, op.attrs.op_type, "cpu", *reason)]
     if op.kind in _BOUNDARY and not isinstance(op.attrs, Raw):
         kind, why = _BOUNDARY[op.kind]
+        if op.kind == "quantize" and op.inputs[0].type.dtype.quantized:
+            why = "the model takes uint8, the NPU int8"
         found = _found(op.inputs[0] if op.kind == "lower" else op)
         more = (found, _HOST_LIMIT, _HOST_HINT) if op.kind in ("lower", "unlower") else ()
         return [_row(op.name, kind, "cpu", "boundary_layout", why, *more)]

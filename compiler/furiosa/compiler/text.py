@@ -60,6 +60,7 @@ class GraphHead:
     framework: str = "onnx"
     keep_lowered: bool = False
     keep_unlowered: bool = False
+    keep_unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def print_graph(graph: Graph) -> tuple[str, bytes]:
     data = bytearray()
     head = GraphHead(graph.name, graph.batch_size, tuple(number[op] for op in graph.inputs),
                      tuple(number[op] for op in graph.outputs), graph.output_names, graph.framework,
-                     graph.keep_lowered, graph.keep_unlowered)  # fmt: skip
+                     graph.keep_lowered, graph.keep_unlowered, graph.keep_unsigned)  # fmt: skip
     lines = [f"graph {records.write(head)}"]
     for op in ops:
         place = None
@@ -133,7 +134,7 @@ def parse_graph(text: str, data: bytes) -> Graph:
     except (Unreadable, IndexError, ValueError, KeyError) as why:
         raise bad_line("graph", number, line, why) from None
     return Graph(head.name, inputs, outputs, head.output_names, head.batch_size, head.framework, head.keep_lowered,
-                 head.keep_unlowered)  # fmt: skip
+                 head.keep_unlowered, head.keep_unsigned)  # fmt: skip
 
 
 def _parse_op(line: str, ops: list[Op], data: bytes) -> Op:

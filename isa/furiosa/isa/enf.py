@@ -52,7 +52,8 @@ class Tensor:
 class Quantize:
     """Host step: y = saturate(rint(x / scale) + zero_point), from float32 to the type of ``y``.
 
-    ``by_product``: x * float32(1 / scale) instead of the quotient.
+    ``by_product``: x * float32(1 / scale) instead of the quotient. When x is uint8, y is the int8 of the same real
+    values: y = x - 128, and ``zero_point`` that of x less 128.
     """
 
     x: str

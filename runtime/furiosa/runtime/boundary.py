@@ -24,7 +24,9 @@ class Boundary:
         self._threads = env.THREADS.get()
 
     def quantize(self, x: Array, scale: float, zero_point: int, dtype: DType, by_product: bool = False) -> Array:
-        """Float32 to one-byte integers, as ``arithmetic.quantize`` defines it."""
+        """Float32 to one-byte integers, as ``arithmetic.quantize`` defines it; uint8 to the int8 of the same values."""
+        if x.dtype == np.uint8:
+            return self._to_signed(x)
         if self._native is None:
             # Infinities and NaN are legal inputs, their results are defined: NumPy need not warn of them.
             with np.errstate(all="ignore"):
@@ -34,6 +36,13 @@ class Boundary:
         self._native.quantize(
             np.ascontiguousarray(x), y, scale, zero_point, signed, self._threads, by_product=by_product
         )
+        return y
+
+    def _to_signed(self, x: Array) -> Array:
+        if self._native is None:
+            return arithmetic.to_signed(x)
+        y = np.empty(x.shape, np.int8)
+        self._native.to_signed(np.ascontiguousarray(x), y, self._threads)
         return y
 
     def dequantize(self, x: Array, scale: float, zero_point: int) -> Array:

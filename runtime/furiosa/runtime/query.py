@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from furiosa.isa.dtypes import DType
 from furiosa.isa.enf import Dequantize, Enf, Lower, Pad, Quantize, RunCpu, RunNpu, Slice, Step, Tensor, Unlower
 from furiosa.isa.host import ReferenceHost
 from furiosa.isa.target import Target
@@ -78,7 +79,8 @@ def _execution(program: ModelledProgram, target: Target, host: ReferenceHost) ->
 def _nanoseconds(enf: Enf, step: Step, tensors: Mapping[str, Tensor], host: ReferenceHost) -> int:
     match step:
         case Quantize(x):
-            return host.quantize_ns(prod(tensors[x].shape))
+            elements = prod(tensors[x].shape)
+            return host.quantize_ns(elements) if tensors[x].dtype is DType.F32 else host.copy_ns(2 * elements)
         case Dequantize(x):
             return host.dequantize_ns(prod(tensors[x].shape))
         case Lower(x) | Unlower(x):

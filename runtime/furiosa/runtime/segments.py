@@ -149,6 +149,8 @@ def _inference(
     for step in steps:
         native_steps += 1
         match step:
+            case Quantize(x, y) if tensors[x].dtype is DType.U8:
+                inference.to_signed(value[x], value[y])
             case Quantize(x, y, scale, zero_point, by_product):
                 inference.quantize(value[x], value[y], scale, zero_point, tensors[y].dtype is DType.I8, by_product)
             case Dequantize(x, y, scale, zero_point):

@@ -65,6 +65,8 @@ def _problem(enf: Enf, step: Step, tensors: Tensors) -> str | None:
         return "only the NPU has tensors with padding"
     match step:
         case Quantize(x, y, scale, zero_point):
+            if tensors[x].dtype is DType.U8 and tensors[y].dtype is DType.I8:
+                return _sign_problem(tensors[x], tensors[y])
             return _cast_problem(tensors[x], tensors[y], scale, zero_point)
         case Dequantize(x, y, scale, zero_point):
             return _cast_problem(tensors[y], tensors[x], scale, zero_point)
@@ -96,6 +98,11 @@ def _cast_problem(real: Tensor, quantized: Tensor, scale: float, zero_point: int
     if not lowest <= zero_point <= lowest + 255:
         return f"{zero_point} is not a zero point of {quantized.dtype.value}"
     return None if 0 < scale < float("inf") else f"{scale} is not a scale"
+
+
+def _sign_problem(unsigned: Tensor, signed: Tensor) -> str | None:
+    same = unsigned.shape == signed.shape
+    return None if same else f"`{unsigned.name}` has shape {unsigned.shape}, `{signed.name}` {signed.shape}"
 
 
 def _layout_problem(outside: Tensor, inside: Tensor, nchw: tuple[int, int, int, int]) -> str | None:

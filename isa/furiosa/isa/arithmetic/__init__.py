@@ -20,7 +20,7 @@ from furiosa.isa.arithmetic.pooling import (
     pooled_size,
 )
 from furiosa.isa.arithmetic.products import conv2d, conv2d_accumulate, matmul, matmul_accumulate, product
-from furiosa.isa.arithmetic.quantization import dequantize, quantize
+from furiosa.isa.arithmetic.quantization import dequantize, quantize, to_signed
 from furiosa.isa.arithmetic.requantize import fixed_requantize, multiplier, requantize, scale_accumulator
 from furiosa.isa.arithmetic.softmax import exponentials, softmax
 from furiosa.isa.arithmetic.tables import FUNCTIONS, affine_table, lookup, table
@@ -65,4 +65,5 @@ __all__ = [
     "scale_accumulator",
     "softmax",
     "table",
+    "to_signed",
 ]

@@ -32,6 +32,11 @@ def quantize(
     return saturate(scaled, zero_point, dtype, lo, hi)
 
 
+def to_signed(q: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """uint8 as the int8 of the same real values under a zero point that is less by 128: q - 128."""
+    return (q ^ np.uint8(0x80)).view(np.int8)
+
+
 def dequantize(q: NDArray[Any], scale: ArrayLike, zero_point: ArrayLike = 0) -> Float32:
     """float32(q - zero_point) * scale, one rounding: DequantizeLinear of ONNX Runtime.
 
