@@ -1,8 +1,8 @@
 """LDFG pass: the bytes of uint8 inputs as the int8 that the NPU is given, by a Quantize step of the host.
 
-int8 and uint8 of the same real values differ in the top bit of each byte, and their zero points by 128. Where an operator
-of the NPU computes with differences from the zero point only, it takes either; where its rounding depends on the stored
-integers, as ONNX Runtime's does, a table gives it the uint8.
+int8 and uint8 of the same real values differ in the top bit of each byte, and their zero points by 128. An operator of
+the NPU that computes with differences from the zero point only takes either; one whose rounding depends on the stored
+integers, as ONNX Runtime's does, gets the uint8 from a table.
 """
 
 from __future__ import annotations
