@@ -106,6 +106,10 @@ def pairs(cls: make.Binary, form: BinaryForm, random: Random) -> InstructionCase
     return make.binary(maker, cls, form, _shape(random))
 
 
+def total(random: Random) -> InstructionCase:
+    return make.total(Maker(random, loose=True), _shape(random), random.choice((1, 2, 3, 5)))
+
+
 def table(random: Random, shared: bool) -> InstructionCase:
     return make.table(Maker(random, loose=True), _shape(random), shared)
 

@@ -169,6 +169,19 @@ def _finite(scale: float) -> float:
     return float(np.float32(min(max(scale, float(limits.smallest_subnormal)), float(limits.max))))
 
 
+def total(m: Maker, shape: Shape, count: int) -> InstructionCase:
+    """A Sum of ``count`` tensors; their scales and zero points are whatever bytes there are."""
+    n, h, w, c = shape
+    x, y = m.view((count * n, h, w, c), read=True), m.view(shape)
+    fields = m.quantization("x", "y")
+    del fields["x_scale"], fields["x_zero"]
+    lo, hi = m.clamp(fields["y_type"])
+    scales = np.array([m.scale() for _ in range(count)], np.float32)
+    at, zeros = m.constants(scales, m.noise(count, np.uint8))
+    factor = float(np.float32(m.pick(1.0, 1 / count, 1e-3)))
+    return m.case(lir.Sum(x=x, y=y, count=count, scales=at, zeros=zeros, factor=factor, lo=lo, hi=hi, **fields))
+
+
 def table(m: Maker, shape: Shape, shared: bool) -> InstructionCase:
     tables = 1 if shared else shape[3]
     x = m.view(shape, read=True)

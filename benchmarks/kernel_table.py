@@ -148,6 +148,7 @@ KERNELS: tuple[Kernel, ...] = (
     _pairs(lir.Add, BinaryForm.LITE, {"mobilenet_v2, 56x56, 24": (1, 56, 56, 24)}),
     _pairs(lir.Sub, BinaryForm.LITE, {"56x56, 24": (1, 56, 56, 24)}),
     _pairs(lir.Mul, BinaryForm.LITE, {"mobilenet_v3, 28x28, 240": (1, 28, 28, 240)}),
+    Kernel("sum", lir.Sum, draws.total, {"three, 56x56, 64": layer(make.total, (1, 56, 56, 64), 3)}),
     Kernel("table", lir.Table, partial(draws.table, shared=True), {
         "yolo, 160x160, 64": layer(make.table, (1, 160, 160, 64), True),
     }),

@@ -177,6 +177,23 @@ struct Mul : Binary {
 };
 static_assert(sizeof(Mul) == 156);
 
+struct Sum {
+  static constexpr int32_t opcode = 0x23;
+  View x;
+  View y;
+  int32_t count;
+  int32_t scales;
+  int32_t zeros;
+  int32_t x_type;
+  int32_t y_type;
+  float y_scale;
+  int32_t y_zero;
+  float factor;
+  int32_t lo;
+  int32_t hi;
+};
+static_assert(sizeof(Sum) == 112);
+
 struct Table {
   static constexpr int32_t opcode = 0x28;
   View x;

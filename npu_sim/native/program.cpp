@@ -34,6 +34,7 @@ Step read_any(const Header& head, const char* body, Setup& setup) {
     case Add::opcode: return read<Add>(body, head.words, setup);
     case Sub::opcode: return read<Sub>(body, head.words, setup);
     case Mul::opcode: return read<Mul>(body, head.words, setup);
+    case Sum::opcode: return read<Sum>(body, head.words, setup);
     case Table::opcode: return read<Table>(body, head.words, setup);
     case Softmax::opcode: return read<Softmax>(body, head.words, setup);
     case ReduceL2::opcode: return read<ReduceL2>(body, head.words, setup);

@@ -111,6 +111,7 @@ Step prepare(const AddAveragePool2d& inst, Setup& setup);
 Step prepare(const Add& inst, Setup& setup);
 Step prepare(const Sub& inst, Setup& setup);
 Step prepare(const Mul& inst, Setup& setup);
+Step prepare(const Sum& inst, Setup& setup);
 Step prepare(const Table& inst, Setup& setup);
 Step prepare(const Softmax& inst, Setup& setup);
 Step prepare(const ReduceL2& inst, Setup& setup);

@@ -1,11 +1,14 @@
-"""More cases, entered by import: products of two computed tensors, norms, and attention."""
+"""Cases of products of two computed tensors, norms, and attention."""
 
 from __future__ import annotations
 
 import numpy as np
-from tests.compiler.op_cases import Case, Shape, add, case, of, quantized_constant
+from tests.compiler.op_case import Case, Cases, Shape, of, quantized_constant
 from tests.compiler.op_cases_more import reduced
 from tests.compiler.quantized import Builder
+
+CASES = Cases()
+add, case = CASES.add, CASES.case
 
 _shape: Shape
 _left: Shape

@@ -1,4 +1,4 @@
-"""More cases, entered by import: functions with scalars, parts of tensors, blocks of pixels."""
+"""Cases of functions with scalars, parts of tensors, blocks of pixels, means, transposed convolutions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from tests.compiler.op_cases import Case, Shape, add, case, of, with_operands
+from tests.compiler.op_case import Case, Cases, Shape, of, with_operands
 from tests.compiler.quantized import Builder
+
+CASES = Cases()
+add, case = CASES.add, CASES.case
 
 _shape: Shape
 _indices: Any

@@ -22,6 +22,7 @@ from furiosa.compiler.lowlevel import (
     Pool,
     Slice,
     Softmax,
+    Sum,
     Transpose,
 )
 from furiosa.isa.dtypes import DType
@@ -133,6 +134,11 @@ class Net:
             sum(x.type.shape[axis] for x in xs) if i == axis else xs[0].type.shape[i] for i in range(4)
         )  # fmt: skip
         return self._op("npu.concat", xs, Concat(axis), (n, h, w, c))
+
+    def sum(self, *xs: Op) -> Op:
+        scales = const("scales", np.linspace(0.1, 0.3, len(xs), dtype=np.float32))
+        zeros = const("zeros", np.arange(len(xs), dtype=np.uint8))
+        return self._op("npu.sum", (self.concat(0, *xs), scales, zeros), Sum(0.5, 3, 250), xs[0].type.shape)
 
     def pad(self, x: Op, before: Four, after: Four) -> Op:
         n, h, w, c = (a + b + d for a, b, d in zip(before, x.type.shape, after))

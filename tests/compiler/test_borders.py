@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import parser
-from tests.compiler.op_cases import conv
+from tests.compiler.op_case import conv
 from tests.compiler.quantized import Builder, quiet, run_both
 
 from furiosa.compiler import compile_model, irfile

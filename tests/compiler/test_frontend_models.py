@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from tests.compiler.op_cases import conv, reshape
+from tests.compiler.op_case import conv, reshape
 from tests.compiler.quantized import Builder, on_cpu, quiet, random_inputs, same
 from tests.compiler.test_frontend_errors import model
 

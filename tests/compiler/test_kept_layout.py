@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from tests.compiler.op_cases import conv, of
+from tests.compiler.op_case import conv, of
 from tests.compiler.quantized import Builder, random_inputs
 from tests.compiler.quantized_nets import floats
 

@@ -11,8 +11,8 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler import op_cases_matrices, op_cases_more  # noqa: F401  # enter their cases
-from tests.compiler.op_cases import CASES, OPSETS, conv, reshape
+from tests.compiler.op_case import conv, reshape
+from tests.compiler.op_cases import CASES, OPSETS
 from tests.compiler.quantized import Builder, on_cpu, quiet, same
 from tests.parity import current_onnxruntime
 

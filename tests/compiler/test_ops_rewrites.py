@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
-from tests.compiler.op_cases import conv, reshape
+from tests.compiler.op_case import conv, reshape
 from tests.compiler.quantized import Array, Builder, on_cpu, same
 from tests.parity import current_onnxruntime
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
-from tests.compiler.op_cases import conv
+from tests.compiler.op_case import conv
 from tests.compiler.quantized import Builder, on_cpu, quiet, same
 from tests.compiler.test_ops_parity import qlinear
 from tests.parity import current_onnxruntime

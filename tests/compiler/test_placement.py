@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from tests.compiler.op_cases import conv, of, reshape, with_operands
+from tests.compiler.op_case import conv, of, reshape, with_operands
 from tests.compiler.quantized import Builder, on_cpu, same
 
 from furiosa.compiler import compile_model
@@ -121,7 +121,8 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("computed_operand", "Div of 2 operands", of("Div", (2, 3), (2, 3)), 13),
     ("weights_rank", "1", lambda b: b.q(b.op("MatMul", b.qinput(5, 6), b.weight(b.normal(6)))), 13),
     ("bias_shape", "shape (3, 6)", _gemm(3, 6), 13),
-    ("two_operands", "3", of("Sum", (1, 2), (1, 2), (1, 2)), 13),
+    ("float_constant", "float32", lambda b: b.q(b.op("Sum", b.qinput(1, 2), b.qinput(1, 2), b.const([0.5, 1]))), 13),
+    ("axes", "they form 5", of("Mean", (2, 3, 4, 5, 6), (1, 3, 1, 5, 6), (6,)), 13),
     ("float_constant", "shape (4, 5) with (2, 3, 4, 5)", _float_constant, 13),
     ("gathered", "indices 0, 2, 3", _gathered([0, 2, 3]), 13),
     ("gathered", "indices 1, 0", _gathered([[1, 0]]), 13),

@@ -40,6 +40,7 @@ CASES: dict[str, Callable[[Net], Op]] = {
     "sub broadcast": lambda n: n.binary("sub", n.input(2, 9, 9, 8), n.input(1, 1, 9, 1)),
     "mul constant": lambda n: n.binary("mul", n.input(2, 9, 9, 8), n.constant(1, 1, 1, 8)),
     "mul by scale": lambda n: n.binary("mul", n.input(2, 9, 9, 8), n.input(2, 1, 1, 8)),
+    "sum": lambda n: n.sum(n.input(2, 9, 9, 8), n.input(2, 9, 9, 8), n.input(2, 9, 9, 8)),
     "table": lambda n: n.table(n.input(2, 10, 10, 8)),
     "tables": lambda n: n.table(n.input(2, 10, 10, 8), shared=False),
     "softmax": lambda n: n.softmax(n.input(2, 10, 10, 16)),

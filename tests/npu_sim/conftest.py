@@ -190,6 +190,20 @@ def add_average(b: Builder) -> None:
                                 **b.quantization("a", "b", "y")), y)  # fmt: skip
 
 
+def total(b: Builder) -> None:
+    """The sum of three tensors: one image, repeated."""
+    x = b.random.choice(b.tensors)
+    (n, h, w, c), (_, sh, sw, sc) = x.shape, x.strides
+    scales = b.constant(struct.pack("<3f", 0.1, 0.02, 0.7), x)
+    zeros = b.constant(b.random.randbytes(3), x, scales)
+    y = b.dense(x.shape, x, scales, zeros)
+    fields = b.quantization("x", "y")
+    del fields["x_scale"], fields["x_zero"]
+    lo, hi = limits(fields["y_type"])
+    b.emit(lir.Sum(x=View(x.address, (3 * n, h, w, c), (0, sh, sw, sc)), y=y, count=3, scales=scales.address,
+                   zeros=zeros.address, factor=0.5, lo=lo + 3, hi=hi - 3, **fields), y)  # fmt: skip
+
+
 def table(b: Builder) -> None:
     x = b.random.choice(b.tensors)
     tables = b.random.choice([1, x.shape[3]])
@@ -266,7 +280,7 @@ def reload(b: Builder) -> None:
 
 
 OPERATIONS: list[Callable[[Builder], None]] = [
-    convolution, convolution, max_pool, average_pool, add_average, global_average, binary, table, softmax,
+    convolution, convolution, max_pool, average_pool, add_average, global_average, binary, total, table, softmax,
     norm, matmul, transpose, concatenate, fill, spill, reload, Builder.load_input,
 ]  # fmt: skip
 

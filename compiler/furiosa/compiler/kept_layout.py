@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from furiosa.compiler.borders import WIDTH, Raw
 from furiosa.compiler.graph import Graph, Op, TensorType, consumers, rebuild, with_inputs
 from furiosa.compiler.lowlevel import Four, Pad, Slice
-from furiosa.compiler.ops.layout import low, table, transpose, view
-from furiosa.compiler.signs import FLIPPED, signed_type
+from furiosa.compiler.ops.layout import flipped, low, signed_type, transpose, view
 from furiosa.isa.dtypes import DType
 
 FORMAT = "NHoCoHCW"
@@ -88,15 +87,12 @@ def _given(x: Op, lower: Op, framework: str) -> tuple[Op, Op]:
     if wide != w:
         rows = low("slice", (rows,), Slice((0, 0, 0, 0), (1, 1, 1, 1)), (n, h, c, w), bare, ":cut")
     turned = transpose(rows, _inverse(order), bare, ":turned")
-    if lower.type.dtype is DType.I8:
-        return turned, source
-    return table(turned, FLIPPED, replace(lower, sources=()), ":unsigned"), source
+    return turned if lower.type.dtype is DType.I8 else flipped(turned, lower, ":unsigned"), source
 
 
 def _signed(x: Op, like: Op) -> Op:
     """``x`` as int8: the same real values."""
-    type_ = signed_type(x.type)
-    return x if type_ == x.type else table(x, FLIPPED, replace(like, type=type_), ":signed")
+    return x if x.type.dtype is DType.I8 else flipped(x, like, ":signed")
 
 
 def _inverse(order: Four) -> Four:

@@ -101,8 +101,21 @@ class Binary(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
+class Sum(Attrs):
+    """``sum`` of (x, scales, zeros): as many tensors as there are scales, one after the other along N of x.
+
+    Scales are const f32 [count], zero points const of the type of x. Their sum in float32 times ``factor``, clamped to
+    [lo, hi] in the stored integer type.
+    """
+
+    factor: float
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
 class Concat(Attrs):
-    """``concat`` of all inputs along ``axis`` (0 N, 1 H, 2 W, 3 C); all have the quantization of the result."""
+    """``concat`` of the bytes of all inputs along ``axis`` (0 N, 1 H, 2 W, 3 C)."""
 
     axis: int
 
@@ -141,7 +154,7 @@ KINDS = frozenset(
     f"npu.{kind}"
     for kind in (
         "conv2d", "depthwise_conv2d", "matmul", "max_pool2d", "average_pool2d", "global_average_pool",
-        "add_average_pool2d", "add", "sub", "mul", "table", "softmax", "reduce_l2", "l2_normalize",
+        "add_average_pool2d", "add", "sub", "mul", "sum", "table", "softmax", "reduce_l2", "l2_normalize",
         "concat", "pad", "slice", "transpose", "expand", "view",
     )
 )  # fmt: skip

@@ -12,14 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from furiosa.compiler.frontend.node import Affine
-from furiosa.compiler.graph import Graph, Op, Quant, TensorType, rebuild, rewrite, with_inputs
+from furiosa.compiler.graph import Graph, Op, rebuild, rewrite, with_inputs
 from furiosa.compiler.lowlevel import Pad
-from furiosa.compiler.ops.layout import table
+from furiosa.compiler.ops.layout import FLIPPED, flipped, signed_type
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 
-FLIPPED = np.arange(256, dtype=np.uint8) ^ 0x80
-"""The table between int8 and uint8 of the same values."""
 _OF_DIFFERENCES = {
     "npu.conv2d": 1, "npu.depthwise_conv2d": 1, "npu.matmul": 2, "npu.global_average_pool": 1,
     "npu.add_average_pool2d": 2, "npu.softmax": 1, "npu.reduce_l2": 1, "npu.l2_normalize": 1,
@@ -38,13 +36,6 @@ def sign_inputs(graph: Graph) -> Graph:
     return rewrite(signed, move_of_flipped, operand_of_either_type)
 
 
-def signed_type(type_: TensorType) -> TensorType:
-    """The type of int8 that stands for the same real values."""
-    if type_.dtype is DType.I8:
-        return type_
-    return replace(type_, dtype=DType.I8, quant=Quant((type_.scale,), (type_.zero - 128,)))
-
-
 def _signed_lower(op: Op) -> Op:
     if op.kind != "lower" or op.inputs[0].kind != "input" or op.type.dtype is not DType.U8:
         return op
@@ -52,7 +43,7 @@ def _signed_lower(op: Op) -> Op:
     type_ = signed_type(replace(x.type, quant=op.type.quant))
     quantize = Op("quantize", (x,), Affine(type_.per_tensor()), type_, f"{x.name}:signed")
     lower = replace(op, inputs=(quantize,), type=signed_type(op.type))
-    return table(lower, FLIPPED, replace(op, sources=()), ":unsigned")
+    return flipped(lower, op, ":unsigned")
 
 
 def _behind(op: Op) -> Op | None:
@@ -72,7 +63,7 @@ def move_of_flipped(op: Op) -> Op | None:
     attrs = replace(op.attrs, value=op.attrs.value ^ 0x80) if isinstance(op.attrs, Pad) else op.attrs
     type_ = replace(op.type, dtype=x.type.dtype, quant=x.type.quant)
     moved = replace(op, inputs=(x, *op.inputs[1:]), attrs=attrs, type=type_)
-    return table(moved, FLIPPED, replace(op, sources=()), ":flipped")
+    return flipped(moved, op, ":flipped")
 
 
 def operand_of_either_type(op: Op) -> Op | None:

@@ -189,6 +189,12 @@ def _binary(inst: lir.Add | lir.Sub | lir.Mul, target: Target) -> int:
     return target.issue_cycles + shared + _ceil(y, target.pes * target.exchange_bytes_per_cycle)
 
 
+def _sum(inst: lir.Sum, target: Target) -> int:
+    """issue + all operands over the exchange, which all slices share + the result within each PE."""
+    shared = _ceil(_distinct_bytes(inst.x), target.exchange_bytes_per_cycle)
+    return target.issue_cycles + shared + _ceil(inst.y.size, target.pes * target.exchange_bytes_per_cycle)
+
+
 def _distinct_bytes(view: View) -> int:
     """Bytes of a view without those that a stride of 0 repeats."""
     return prod(extent for extent, stride in zip(view.shape, view.strides) if stride)
@@ -227,7 +233,7 @@ def _fill(inst: lir.Fill, target: Target) -> int:
 _CYCLES: dict[type[Instruction], Callable[[Any, Target], int]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _window, lir.MatMul: _matmul,
     lir.MaxPool2d: _window, lir.AveragePool2d: _window, lir.GlobalAveragePool: _global_average,
-    lir.AddAveragePool2d: _add_window, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
+    lir.AddAveragePool2d: _add_window, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
     lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2, lir.L2Normalize: _l2_normalize,
     lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

@@ -124,6 +124,11 @@ def _table(inst: lir.Table) -> Regions:
     return Regions((of_view(inst.x), _bytes(inst.table, 256 * inst.tables)), (of_view(inst.y),))
 
 
+def _sum(inst: lir.Sum) -> Regions:
+    reads = (of_view(inst.x), _bytes(inst.scales, 4 * inst.count), _bytes(inst.zeros, inst.count))
+    return Regions(reads, (of_view(inst.y),))
+
+
 def _copy(inst: lir.Copy) -> Regions:
     src = Region(Memory.SRAM, inst.src, inst.shape, inst.src_strides)
     return Regions((src,), (Region(Memory.SRAM, inst.dst, inst.shape, inst.dst_strides),))
@@ -136,7 +141,7 @@ def _fill(inst: lir.Fill) -> Regions:
 _REGIONS: dict[type[Instruction], Callable[[Any], Regions]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _convolution,
     lir.MatMul: _binary, lir.MaxPool2d: _unary, lir.AveragePool2d: _unary, lir.GlobalAveragePool: _unary,
-    lir.AddAveragePool2d: _binary, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
+    lir.AddAveragePool2d: _binary, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
     lir.Table: _table, lir.Softmax: _unary, lir.ReduceL2: _unary, lir.L2Normalize: _unary,
     lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

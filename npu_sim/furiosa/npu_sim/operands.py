@@ -26,6 +26,9 @@ PRODUCT_LIMIT = 1 << 15
 PADDED_LIMIT = 1 << 26
 """Most elements of an input with its padding."""
 
+SUM_LIMIT = 1 << 16
+"""Most tensors in one sum."""
+
 MEAN_LIMIT = 1 << 22
 """Most elements in one mean: 2**22 * 255 is below 2**31."""
 
@@ -279,7 +282,21 @@ def _binary_types(inst: lir.Add | lir.Sub | lir.Mul | lir.AddAveragePool2d) -> N
     _zero("y_zero", inst.y_zero, inst.y_type)
 
 
-def _clamp(inst: lir.Conv2d | lir.DepthwiseConv2d | lir.Add | lir.Sub | lir.Mul | lir.MatMul) -> None:
+def _sum(inst: lir.Sum, sram_bytes: int) -> None:
+    _view("x", inst.x, sram_bytes)
+    _view("y", inst.y, sram_bytes)
+    n, h, w, c = inst.y.shape
+    _ranged("count", inst.count, 1, SUM_LIMIT)
+    _equal("x shape", inst.x.shape, "the shape of `y`", (inst.count * n, h, w, c))
+    _block("scales", inst.scales, 4 * inst.count, 4, sram_bytes)
+    _block("zeros", inst.zeros, inst.count, 1, sram_bytes)
+    _scale("y_scale", inst.y_scale)
+    _scale("factor", inst.factor)
+    _zero("y_zero", inst.y_zero, inst.y_type)
+    _clamp(inst)
+
+
+def _clamp(inst: lir.Conv2d | lir.DepthwiseConv2d | lir.Add | lir.Sub | lir.Mul | lir.MatMul | lir.Sum) -> None:
     low, high = _range(inst.y_type)
     _ranged("lo", inst.lo, low, high)
     _ranged("hi", inst.hi, inst.lo, high)
@@ -307,7 +324,7 @@ def _fill(inst: lir.Fill, sram_bytes: int) -> None:
 _CHECKS: dict[type[Instruction], Callable[[Any, int], None]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _depthwise, lir.MatMul: _matmul,
     lir.MaxPool2d: _max_pool, lir.AveragePool2d: _average_pool, lir.GlobalAveragePool: _global_average,
-    lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
+    lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
     lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2, lir.L2Normalize: _l2_normalize,
     lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

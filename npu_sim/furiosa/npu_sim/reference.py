@@ -246,6 +246,16 @@ def _binary(machine: Interpreter, inst: lir.Add | lir.Sub | lir.Mul) -> None:
 _KINDS: dict[type[Instruction], Literal["add", "sub", "mul"]] = {lir.Add: "add", lir.Sub: "sub", lir.Mul: "mul"}
 
 
+def _sum(machine: Interpreter, inst: lir.Sum) -> None:
+    xs = np.split(machine.view(inst.x, inst.x_type), inst.count)
+    scales = machine.block(inst.scales, inst.count, np.float32)
+    zeros = machine.block(inst.zeros, inst.count, _type(inst.x_type))
+    scalings = [Scaling(float(scale), int(zero)) for scale, zero in zip(scales, zeros)]
+    qy = Scaling(inst.y_scale, inst.y_zero)
+    y = arithmetic.float_sum(xs, scalings, qy, _type(inst.y_type), factor=inst.factor, lo=inst.lo, hi=inst.hi)
+    machine.put(inst.y, y)
+
+
 def _table(machine: Interpreter, inst: lir.Table) -> None:
     entries = machine.block(inst.table, 256 * inst.tables, np.uint8)
     x = machine.view(inst.x, Activation.U8)
@@ -266,7 +276,7 @@ def _fill(machine: Interpreter, inst: lir.Fill) -> None:
 _EXECUTE: dict[type[Instruction], Callable[[Interpreter, Any], None]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _conv2d, lir.DepthwiseConv2d: _depthwise, lir.MatMul: _matmul,
     lir.MaxPool2d: _max_pool, lir.AveragePool2d: _average_pool, lir.GlobalAveragePool: _global_average,
-    lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
+    lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
     lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _norm, lir.L2Normalize: _norm,
     lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

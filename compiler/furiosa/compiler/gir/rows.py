@@ -11,7 +11,7 @@ import numpy as np
 
 from furiosa.compiler.gir.boxes import Axis, Box, Four, Reads, all_of, same
 from furiosa.compiler.graph import Op, TensorType
-from furiosa.compiler.lowlevel import AddPool, Binary, Conv, MatMul, Pad, Pool, Slice, Softmax, Transpose
+from furiosa.compiler.lowlevel import AddPool, Binary, Conv, MatMul, Pad, Pool, Slice, Softmax, Sum, Transpose
 from furiosa.isa import instructions as isa
 from furiosa.isa.instructions import Activation, CopyKind, Instruction, View
 
@@ -292,6 +292,26 @@ def _binary(cls: type[isa.Add] | type[isa.Sub] | type[isa.Mul], tile: Tile) -> t
     ),)  # fmt: skip
 
 
+def _sum_reads(op: Op) -> tuple[Reads, ...]:
+    n, h, w, c = four(op.inputs[0])
+    return ((all_of(0, n), Axis(1, h), Axis(2, w), Axis(3, c)),)
+
+
+def _sum_params(op: Op) -> tuple[Parameter, ...]:
+    _, scales, zeros = op.inputs
+    return Parameter(scales, 4 * scales.type.size, 0), Parameter(zeros, zeros.type.size, 0)
+
+
+def _sum(tile: Tile) -> tuple[Instruction, ...]:
+    attrs: Sum = tile.op.attrs
+    x, y = tile.op.inputs[0].type, tile.op.type
+    scales, zeros = tile.params
+    return (isa.Sum(
+        x=tile.x, y=tile.y, count=tile.op.inputs[1].type.size, scales=scales, zeros=zeros, x_type=_activation(x),
+        y_type=_activation(y), y_scale=y.scale, y_zero=y.zero, factor=attrs.factor, lo=attrs.lo, hi=attrs.hi,
+    ),)  # fmt: skip
+
+
 def _same_reads(op: Op) -> tuple[Reads, ...]:
     return (same(four(op)),)
 
@@ -386,6 +406,7 @@ ROWS: dict[str, Row] = {
     "npu.add": Row("NHWC", _broadcast_reads, partial(_binary, isa.Add)),
     "npu.sub": Row("NHWC", _broadcast_reads, partial(_binary, isa.Sub)),
     "npu.mul": Row("NHWC", _broadcast_reads, partial(_binary, isa.Mul)),
+    "npu.sum": Row("HWC", _sum_reads, _sum, _sum_params),
     "npu.table": Row("NHWC", _same_reads, _table, _table_params),
     "npu.softmax": Row("NHW", _softmax_reads, _softmax),
     "npu.reduce_l2": Row("NHW", _norm_reads, partial(_norm, isa.ReduceL2)),

@@ -17,12 +17,13 @@ from furiosa.compiler.ops import (
     reduce,
     resize,
     selection,
+    sums,
 )
 from furiosa.compiler.ops.table import OpDef
 
 ROOMS = (
-    axes_mean, conv, matmul, conv_transpose, elementwise, functions, prelu, movement, selection, blocks, normalization,
-    reduce, pool, interpolate, resize,
+    axes_mean, conv, matmul, conv_transpose, elementwise, sums, functions, prelu, movement, selection, blocks,
+    normalization, reduce, pool, interpolate, resize,
 )  # fmt: skip
 OPS: dict[str, OpDef] = {row.name: row for room in ROOMS for row in room.ROWS}
 BY_ONNX = {onnx: tuple(row for row in OPS.values() if onnx in row.onnx) for each in OPS.values() for onnx in each.onnx}

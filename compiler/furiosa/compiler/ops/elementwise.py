@@ -38,13 +38,10 @@ _INTEGER_KERNEL = ("Add", "Mul")
 
 def build(unit: Unit) -> Op:
     """An Add, Sub, Mul, or a Sum or Mean of two."""
-    operands = [op for op in unit.inputs if op is not None]
-    if len(operands) != 2:
-        raise refuse("two_operands", "sums and means are accelerated of two tensors", len(operands), 2,
-                     "write the sum as a chain of Add")  # fmt: skip
-    for index in (0, 1):
-        if operands[index].kind == "const" and operands[index].type.dtype is DType.F32 and unit.node.op_type != "Mean":
-            return _affine(unit, 1 - index, operands[index])
+    for index, given in enumerate(unit.inputs):
+        real = given is not None and given.kind == "const" and given.type.dtype is DType.F32
+        if given is not None and real and unit.node.op_type != "Mean":
+            return _affine(unit, 1 - index, given)
     a, b = unit.x(0), unit.x(1)
     if a.kind == "const" and b.kind == "const":
         raise refuse("constant_operands", "at least one operand must be computed", "two constants",
@@ -77,12 +74,14 @@ def _affine(unit: Unit, index: int, constant: Op) -> Op:
 @rule("4 groups of axes", "join axes with a Reshape")
 def axes(op: Op) -> str | None:
     """the axes of two tensors must form at most 4 groups: those both have, and those only one of them has"""
-    count = len(_groups(op))
-    return f"they form {count}" if len(op.type.shape) > 4 and count > 4 else None
+    count = len(groups_of(op))
+    return f"they form {count}" if count > 4 else None
 
 
-def _groups(op: Op) -> list[list[int]]:
-    """Neighbouring axes on which the same operands are spread."""
+def groups_of(op: Op) -> list[list[int]]:
+    """The axes of the result; of more than four, neighbours on which the same operands are spread are one group."""
+    if len(op.type.shape) <= 4:
+        return [[axis] for axis in range(len(op.type.shape))]
     groups: list[list[int]] = []
     before = None
     for axis, extent in enumerate(op.type.shape):
@@ -102,27 +101,28 @@ def _aligned(x: Op, op: Op) -> tuple[int, ...]:
 
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     """One instruction; operands are broadcast by it. Of more than four axes, those that are spread alike are joined."""
-    joined = len(op.type.shape) > 4 and any(_aligned(x, op) != op.type.shape for x in op.inputs)
-    groups = _groups(op) if joined else [[axis] for axis in range(len(op.type.shape))]
-    a, b = (_operand(inputs[i], op, i, groups) for i in (0, 1))
+    groups = groups_of(op)
+    a, b = (operand(inputs[i], op, i, groups) for i in (0, 1))
     one_type = len({op.type.dtype, a.type.dtype, b.type.dtype}) == 1
     form = BinaryForm.SCALED if op.attrs.scaled and one_type else BinaryForm.REAL
     if op.attrs.lite:
         form = BinaryForm.LITE
-    shape = _joined(op.type.shape, groups)
+    shape = joined(op.type.shape, groups)
     attrs = lowlevel.Binary(form, op.attrs.lo, op.attrs.hi, op.attrs.factor)
-    result = low(op.kind, (a, b), attrs, nhwc(shape), op, ":joined" if joined else "")
-    return reshape(result, shape, op.type.shape, op, "") if joined else result
+    apart = shape != op.type.shape
+    result = low(op.kind, (a, b), attrs, nhwc(shape), op, ":joined" if apart else "")
+    return reshape(result, shape, op.type.shape, op, "") if apart else result
 
 
-def _joined(shape: tuple[int, ...], groups: list[list[int]]) -> tuple[int, ...]:
+def joined(shape: tuple[int, ...], groups: list[list[int]]) -> tuple[int, ...]:
+    """The shape with the axes of each group as one."""
     return tuple(prod(shape[axis] for axis in group) for group in groups)
 
 
-def _operand(new: Op, op: Op, index: int, groups: list[list[int]]) -> Op:
+def operand(new: Op, op: Op, index: int, groups: list[list[int]]) -> Op:
     """An operand on the NPU's axes."""
     old = op.inputs[index]
-    shape = _joined(_aligned(old, op), groups)
+    shape = joined(_aligned(old, op), groups)
     if old.kind == "const":
         return const(
             f"{op.name}:operand{index}", old.value.reshape(nchw(shape)).transpose(TO_NHWC), old.type.quant, old.node
@@ -132,5 +132,5 @@ def _operand(new: Op, op: Op, index: int, groups: list[list[int]]) -> Op:
 
 ROWS = tuple(
     OpDef(kind, onnx, build, lower, rules=(axes,))
-    for kind, onnx in (("add", ("Add", "Sum", "Mean")), ("sub", ("Sub",)), ("mul", ("Mul",)))
+    for kind, onnx in (("add", ("Add",)), ("sub", ("Sub",)), ("mul", ("Mul",)))
 )

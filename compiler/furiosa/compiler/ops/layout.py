@@ -10,6 +10,7 @@ import numpy as np
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType, const
 from furiosa.compiler.lowlevel import Four, Transpose
 from furiosa.isa import arithmetic
+from furiosa.isa.dtypes import DType
 
 TO_NHWC = (0, 2, 3, 1)
 TO_NCHW = (0, 3, 1, 2)
@@ -50,6 +51,29 @@ def table(x: Op, values: Array, like: Op, suffix: str = "") -> Op:
     """Look every byte of ``x`` up; ``values`` is uint8 [256] or [C, 256]. The result is typed like ``like``."""
     data = const(f"{like.name}{suffix}:table", np.atleast_2d(values), node=like.node)
     return low("table", (x, data), Attrs(), _four(x), like, suffix)
+
+
+FLIPPED = np.arange(256, dtype=np.uint8) ^ 0x80
+"""The table between int8 and uint8 of the same values."""
+
+
+def signed_type(type_: TensorType) -> TensorType:
+    """The type of int8 that stands for the same real values."""
+    if type_.dtype is DType.I8:
+        return type_
+    return replace(type_, dtype=DType.I8, quant=Quant((type_.scale,), (type_.zero - 128,)))
+
+
+def flipped(x: Op, like: Op, suffix: str) -> Op:
+    """The same real values in the other type: uint8 for int8, int8 for uint8."""
+    type_ = signed_type(x.type)
+    if x.type.dtype is DType.I8:
+        type_ = replace(x.type, dtype=DType.U8, quant=Quant((x.type.scale,), (x.type.zero + 128,)))
+    if x.kind == "const":
+        return const(
+            like.name + suffix, FLIPPED[x.value.view(np.uint8)].view(type_.dtype.numpy_name), type_.quant, x.node
+        )
+    return table(x, FLIPPED, replace(like, type=type_, sources=()), suffix)
 
 
 def conform(x: Op, to: TensorType, like: Op) -> Op:

@@ -5,7 +5,7 @@ x86-64 kernels (AVX2 and later) on quantized graphs, bit for bit; those that beg
 """
 
 from furiosa.isa.arithmetic.binary import binary
-from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mul, float_sub, mul
+from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mul, float_sub, float_sum, mul
 from furiosa.isa.arithmetic.float32 import fma
 from furiosa.isa.arithmetic.functions import batch_normalization
 from furiosa.isa.arithmetic.lite import fixed_sum, lite_average_pool, lite_binary, lite_softmax
@@ -44,6 +44,7 @@ __all__ = [
     "float_mean",
     "float_mul",
     "float_sub",
+    "float_sum",
     "fma",
     "global_average_pool",
     "l2_normalize",

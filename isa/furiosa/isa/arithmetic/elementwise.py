@@ -2,7 +2,8 @@
 
 `add` and `mul` are QLinearAdd and QLinearMul: both inputs and the output share one dtype and ONNX Runtime fused the
 node. `float_add`, `float_sub` and `float_mul` are DequantizeLinear -> operator -> QuantizeLinear, which is what runs
-when it did not (Sub and Sum are never fused). The two families round differently.
+when it did not (Sub and Sum are never fused); `float_sum` is a Sum or Mean of any number. The two families round
+differently.
 
 `shift`: ONNX Runtime on x86 computes most int8 graphs as uint8, every storage value and zero point raised by 128. The
 zero points take part in the float32 sums of the QLinear kernels, so results can differ; `shift=128` with int8 arrays
@@ -11,7 +12,7 @@ computes what the uint8 kernel does, in int8 storage.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,26 @@ def float_add(
 ) -> Quantized:
     """quantize(dequantize(a) + dequantize(b)) in float32: an Add or a Sum of two that was not fused."""
     return _float(np.add, a, b, qa, qb, qy, dtype, lo, hi)
+
+
+def float_sum(
+    xs: Sequence[Quantized],
+    scalings: Sequence[Scaling],
+    qy: Scaling,
+    dtype: DTypeLike,
+    *,
+    factor: float = 1.0,
+    lo: int | None = None,
+    hi: int | None = None,
+) -> Quantized:
+    """quantize((dequantize(xs[0]) + dequantize(xs[1]) + ...) * factor) in float32, added in order: Sum of any number.
+
+    A Mean has the ``factor`` float32(1 / number). One shape for all.
+    """
+    total = np.zeros(xs[0].shape, np.float32)
+    for x, q in zip(xs, scalings, strict=True):
+        total = total + dequantize(x, q.scale, q.zero_point)
+    return quantize(total * np.float32(factor), qy.scale, qy.zero_point, dtype, lo, hi)
 
 
 def float_sub(

@@ -7,7 +7,7 @@ Order. Each engine issues its instructions in program order and finishes one bef
 also waits for the tokens in ``waits``: the token of an instruction is its index in the program, given when it is done.
 """
 
-from furiosa.isa.instructions.elementwise import Add, Mul, Sub, Table
+from furiosa.isa.instructions.elementwise import Add, Mul, Sub, Sum, Table
 from furiosa.isa.instructions.instruction import Engine, Instruction
 from furiosa.isa.instructions.moves import Copy, Fill, Load, Store
 from furiosa.isa.instructions.operands import Activation, BinaryForm, CopyKind, Framework, Rounding, View
@@ -19,12 +19,12 @@ INSTRUCTIONS: dict[int, type[Instruction]] = {
     cls.opcode: cls
     for cls in (
         Load, Store, Conv2d, DepthwiseConv2d, MatMul, MaxPool2d, AveragePool2d, GlobalAveragePool, AddAveragePool2d,
-        Add, Sub, Mul, Table, Softmax, ReduceL2, L2Normalize, Copy, Fill,
+        Add, Sub, Mul, Sum, Table, Softmax, ReduceL2, L2Normalize, Copy, Fill,
     )
 }  # fmt: skip
 
 __all__ = [
     "INSTRUCTIONS", "Activation", "Add", "AddAveragePool2d", "AveragePool2d", "BinaryForm", "Conv2d", "Copy",
     "CopyKind", "DepthwiseConv2d", "Engine", "Fill", "Framework", "GlobalAveragePool", "Instruction", "L2Normalize",
-    "Load", "MatMul", "MaxPool2d", "Mul", "ReduceL2", "Rounding", "Softmax", "Store", "Sub", "Table", "View",
+    "Load", "MatMul", "MaxPool2d", "Mul", "ReduceL2", "Rounding", "Softmax", "Store", "Sub", "Sum", "Table", "View",
 ]  # fmt: skip

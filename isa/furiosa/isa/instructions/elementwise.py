@@ -60,6 +60,32 @@ class Mul(_Binary):
 
 
 @dataclass(frozen=True, slots=True)
+class Sum(Instruction):
+    """y = the sum of ``count`` tensors times ``factor``, as ``arithmetic.float_sum`` defines it, clamped to [lo, hi].
+
+    The tensors lie one after the other on the first axis of ``x``, which has ``count`` times the extent of that of
+    ``y``. ``scales`` are ``count`` float32, and ``zeros`` as many bytes of ``x_type``.
+    """
+
+    opcode = 0x23
+    engine = Engine.COMPUTE
+    sdk_name = "LowLevelSum"
+
+    x: View
+    y: View
+    count: Int
+    scales: SramAddress
+    zeros: SramAddress
+    x_type: Activation
+    y_type: Activation
+    y_scale: F32
+    y_zero: Int
+    factor: F32
+    lo: Int
+    hi: Int
+
+
+@dataclass(frozen=True, slots=True)
 class Table(Instruction):
     """y = table[c][x] with the byte of x read as unsigned index; ``tables`` is 1 (shared) or C, each 256 bytes."""
 
