@@ -49,6 +49,15 @@ def _float_constant(b: Builder) -> str:
     return b.q(b.op("Add", b.qinput(2, 3, 4, 5), b.const(b.normal(4, 5))))
 
 
+TWO_TENSORS: dict[str, Callable[[Builder, str, str], str]] = {
+    "Div": lambda b, x, y: b.op("Mul", x, b.q(b.op("Reciprocal", y))),
+    "Max": lambda b, x, y: b.op("Add", x, b.q(b.op("Relu", b.q(b.op("Sub", y, x))))),
+    "Min": lambda b, x, y: b.op("Sub", x, b.q(b.op("Relu", b.q(b.op("Sub", x, y))))),
+    "Pow": lambda b, x, y: b.op("Exp", b.q(b.op("Mul", y, b.q(b.op("Log", x))))),
+}
+"""What takes the place of an operator of two computed tensors, as its hint says."""
+
+
 def _gathered(indices: list[Any] | None) -> Case:
     def build(b: Builder) -> str:
         if indices is None:
@@ -101,6 +110,10 @@ def _resized(target: list[int], **attributes: str) -> Case:
     return lambda b: b.q(b.op("Resize", b.qinput(1, 2, 4, 4), "", "", b.const(target, np.int64), **attributes))
 
 
+def _linear(scales: list[float], **attributes: str) -> Case:
+    return lambda b: b.q(b.op("Resize", b.qinput(1, 2, 4, 4), "", b.const(scales), mode="linear", **attributes))
+
+
 REFUSED: list[tuple[str, str, Case, int]] = [
     ("groups", "this Conv has 129", _conv((1, 258, 2, 2), (129, 2, 1, 1), group=129), 13),
     ("dilation", "it is 13", _conv((1, 2, 30, 30), (2, 2, 3, 3), dilations=[13, 1]), 13),
@@ -118,7 +131,13 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("batch", "a batch of 3", of("Softmax", (3, 4), axis=1), 13),
     ("batch", "a batch of 4", of("LpNormalization", (4, 5), axis=1, p=2), 13),
     ("norm_order", "p = 1", of("LpNormalization", (1, 5), axis=1, p=1), 13),
-    ("computed_operand", "Div of 2 operands", of("Div", (2, 3), (2, 3)), 13),
+    *[("computed_operand", f"{kind} of 2 operands", of(kind, (2, 3), (2, 3)), 13) for kind in TWO_TENSORS],
+    ("resize_coordinates", "align_corners, (4, 4) to (8, 8)",
+     _linear([1, 1, 2, 2], coordinate_transformation_mode="align_corners"), 13),
+    ("resize_coordinates", "align_corners, (4, 4) to (6, 6)",
+     _linear([1, 1, 1.5, 1.5], coordinate_transformation_mode="align_corners"), 13),
+    ("whole_factor", "half_pixel, (4, 4) to (6, 10)", _linear([1, 1, 1.5, 2.5]), 13),
+    ("whole_factor", "half_pixel, (4, 4) to (2, 2)", _linear([1, 1, 0.5, 0.5]), 13),
     ("weights_rank", "1", lambda b: b.q(b.op("MatMul", b.qinput(5, 6), b.weight(b.normal(6)))), 13),
     ("bias_shape", "shape (3, 6)", _gemm(3, 6), 13),
     ("float_constant", "float32", lambda b: b.q(b.op("Sum", b.qinput(1, 2), b.qinput(1, 2), b.const([0.5, 1]))), 13),
@@ -150,9 +169,7 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("slope_per_channel", "slopes of shape (4, 5)", with_operands("PRelu", (1, 3, 4, 5), np.ones((4, 5))), 13),
     ("resize_mode", "cubic", _resized([1, 2, 8, 8], mode="cubic"), 13),
     ("resize_pattern", "4 to 6 elements", _resized([1, 2, 6, 6], mode="nearest"), 13),
-    ("resize_coordinates", "linear, align_corners",
-     _resized([1, 2, 8, 8], mode="linear", coordinate_transformation_mode="align_corners"), 13),
-    ("whole_factor", "(4, 4) to (6, 6)", _resized([1, 2, 6, 6], mode="linear"), 13),
+    ("whole_factor", "half_pixel, (4, 4) to (6, 6)", _resized([1, 2, 6, 6], mode="linear"), 13),
     ("images", "(4, 4) to (8, 8)",
      lambda b: b.q(b.op("Resize", b.qinput(4, 4), "", "", b.const([8, 8], np.int64), mode="linear")), 13),
     ("resize_weights", "16129 for factors of 64 and 64", _resized([1, 2, 256, 256], mode="linear"), 13),
@@ -178,6 +195,15 @@ def check_reasons(report: dict[str, Any]) -> None:
         elif row["reason_code"] != "boundary_layout":
             assert all(row[key] for key in ("node", "op", "reason_code", "reason", "actual", "limit", "hint")), row
             assert not row["reason"].endswith(".")
+
+
+@pytest.mark.parametrize("kind", TWO_TENSORS)
+def test_hints_about_two_tensors_lead_to_the_npu(kind: str) -> None:
+    b = Builder()
+    x, y = (b.q(b.op("Softplus", b.qinput(2, 5, 3))) for _ in range(2))
+    report = same(b.model(b.q(TWO_TENSORS[kind](b, x, y))))
+    assert on_cpu(report) == {}
+    assert kind not in {row["op"] for row in report["placement"]}
 
 
 def _dilated_mean(b: Builder) -> str:

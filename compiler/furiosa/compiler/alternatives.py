@@ -17,7 +17,7 @@ _ALTERNATIVES = {
     "GlobalMaxPool": "write it as a MaxPool over the whole image",
     "GroupNormalization": "train with BatchNormalization, which follows a Conv at no cost",
     "GRU": "unroll it into MatMul, Add, Sigmoid and Tanh",
-    "HardMax": "give out its operand and take the argmax in the program",
+    "Hardmax": "give out its operand and take the argmax in the program",
     "InstanceNormalization": "train with BatchNormalization, which follows a Conv at no cost",
     "LayerNormalization": "train with BatchNormalization, which follows a Conv at no cost, or keep it on the CPU",
     "LogSoftmax": "end with Softmax, and take the logarithm in the program",

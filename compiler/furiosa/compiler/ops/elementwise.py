@@ -11,7 +11,7 @@ from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op, const
 from furiosa.compiler.ops.layout import TO_NHWC, low, nchw, nhwc, reshape
 from furiosa.compiler.ops.normalization import channel_affine
-from furiosa.compiler.ops.table import OpDef, Unit, refuse, rule
+from furiosa.compiler.ops.table import FOLD, OpDef, Unit, refuse, rule
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import BinaryForm
 
@@ -45,7 +45,7 @@ def build(unit: Unit) -> Op:
     a, b = unit.x(0), unit.x(1)
     if a.kind == "const" and b.kind == "const":
         raise refuse("constant_operands", "at least one operand must be computed", "two constants",
-                     "one constant", "fold the operator")  # fmt: skip
+                     "one constant", FOLD)  # fmt: skip
     factor = 0.5 if unit.node.op_type == "Mean" else 1.0
     scaled = unit.node.op_type in _INTEGER_KERNEL and not unit.clamped
     return unit.op(_KIND[unit.node.op_type], (a, b), Binary(scaled, unit.lo, unit.hi, factor))

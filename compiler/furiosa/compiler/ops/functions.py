@@ -158,13 +158,24 @@ def evaluate(chain: tuple[Function, ...], values: Array) -> Array:
     return values
 
 
+_OTHERWISE = {
+    "Div": "x * Reciprocal(y), with a quantization in between (of a constant y: a Mul by 1 / y)",
+    "Min": "x - Relu(x - y), with a quantization behind each",
+    "Max": "x + Relu(y - x), with a quantization behind each",
+    "Pow": "Exp(y * Log(x)) where x is positive, with a quantization behind each",
+    "Clip": "a Min and a Max with scalars",
+}
+"""How else to write an operator of two computed tensors; Min and Max of many are those of two, one after the other."""
+
+
 def build(unit: Unit) -> Op:
     """A function alone, without others before it."""
     found = read(unit.node, tuple(op for op in unit.inputs if op is not None))
     if found is None:
+        otherwise = _OTHERWISE.get(unit.node.op_type, "Add, Sub and Mul")
         raise refuse("computed_operand", "a function of one tensor needs constant parameters, all scalars",
                      f"{unit.node.op_type} of {sum(op is not None for op in unit.inputs)} operands", "one tensor",
-                     "store the parameters as scalar initializers, or write it with Add, Sub and Mul")  # fmt: skip
+                     f"store the parameters as scalar initializers, or write it as {otherwise}")  # fmt: skip
     function, index = found
     return unit.op("function", (unit.x(index),), Chain((function,)))
 

@@ -43,15 +43,17 @@ def build(unit: Unit) -> Op:
     if len(after) not in (3, 4) or before[:2] != after[:2]:
         raise refuse("images", "a linear Resize must keep the batch and the channels", f"{before} to {after}",
                      "one or two spatial axes", "resize the spatial axes only")  # fmt: skip
-    if any(new % old for old, new in zip(before[2:], after[2:])):
-        raise refuse("whole_factor", "a linear Resize must grow by whole factors", f"{before[2:]} to {after[2:]}",
-                     "a whole factor", "resize by a whole factor")  # fmt: skip
     plain = node.op_type == "Upsample" or node.opset < 11
     mode = "asymmetric" if plain else node.str("coordinate_transformation_mode", "half_pixel")
     if mode not in (*_CENTRED, "asymmetric") and before != after:
-        raise refuse("resize_coordinates", "these coordinates are not accelerated", f"linear, {mode}",
+        raise refuse("resize_coordinates", "a linear Resize must have coordinates with which the shares of neighbours "
+                     "repeat from block to block", f"{mode}, {before[2:]} to {after[2:]}",
                      ", ".join((*_CENTRED, "asymmetric")),
-                     "export with align_corners=False (half_pixel)")  # fmt: skip
+                     "export with align_corners=False (half_pixel) and a whole factor")  # fmt: skip
+    if any(new % old for old, new in zip(before[2:], after[2:])):
+        raise refuse("whole_factor", "a linear Resize must grow by whole factors",
+                     f"{mode}, {before[2:]} to {after[2:]}", "a whole factor",
+                     "choose sizes that grow by a whole factor; shrink with AveragePool")  # fmt: skip
     rows, columns = (new // old for old, new in zip(nhwc(before)[1:3], nhwc(after)[1:3]))
     return unit.op("interpolate", (x,), Interpolate((rows, columns), mode in _CENTRED))
 

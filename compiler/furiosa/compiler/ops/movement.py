@@ -11,7 +11,7 @@ from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Attrs, Op, const
 from furiosa.compiler.lowlevel import Four
 from furiosa.compiler.ops.layout import TO_NHWC, affine, conform, low, nchw, nhwc, reshape, spatial_axis, transpose
-from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse, rule
+from furiosa.compiler.ops.table import FOLD, OpDef, Unit, four_axes, refuse, rule
 from furiosa.isa import arithmetic
 
 
@@ -43,7 +43,7 @@ def build_concat(unit: Unit) -> Op:
     inputs = tuple(unit.x(i) for i in range(len(unit.inputs)))
     if all(x.kind == "const" for x in inputs):
         raise refuse("constant_operands", "at least one operand must be computed", "constants only",
-                     "one computed", "fold the operator")  # fmt: skip
+                     "one computed", FOLD)  # fmt: skip
     return unit.op("concat", inputs, Concat(unit.node.int("axis", 1) % len(unit.out.shape)))
 
 

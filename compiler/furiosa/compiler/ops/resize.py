@@ -86,7 +86,9 @@ def _axis(unit: Unit, scale: np.float32, before: int, after: int) -> tuple[int, 
     if step > 0 and np.array_equal(indices, start + step * counted):
         return start, step, 1
     raise refuse("resize_pattern", "a Resize must repeat every element equally often, or take every n-th",
-                 f"{before} to {after} elements", "a whole ratio", "resize by a whole factor")  # fmt: skip
+                 f"{before} to {after} elements", "a whole ratio",
+                 'resize by a whole factor, with coordinate_transformation_mode="asymmetric" and '
+                 'nearest_mode="floor"')  # fmt: skip
 
 
 def _nearest(unit: Unit, scale: np.float32, before: int, after: int) -> Array:
@@ -100,8 +102,9 @@ def _nearest(unit: Unit, scale: np.float32, before: int, after: int) -> Array:
             node.str("nearest_mode", "round_prefer_floor"),
         )
         if mode not in POSITIONS or nearest not in ROUNDINGS:
-            raise refuse("resize_coordinates", "these coordinates are not accelerated", f"{mode}, {nearest}",
-                         ", ".join(POSITIONS), 'use coordinate_transformation_mode="asymmetric"')  # fmt: skip
+            raise refuse("resize_coordinates", "a Resize to the nearest element must find it by coordinates and a "
+                         "rounding of the ONNX standard", f"{mode}, {nearest}", ", ".join(POSITIONS),
+                         'use coordinate_transformation_mode="asymmetric"')  # fmt: skip
         position, rounding = POSITIONS[mode], ROUNDINGS[nearest]
     where = position(np.arange(after, dtype=np.float32), scale, before, after)
     return np.clip(rounding(where), 0, before - 1).astype(np.int64)

@@ -11,7 +11,7 @@ from furiosa.compiler.graph import Array, Attrs, Op, const
 from furiosa.compiler.ops import elementwise
 from furiosa.compiler.ops.elementwise import axes, groups_of, joined, operand
 from furiosa.compiler.ops.layout import flipped, low, nhwc, reshape
-from furiosa.compiler.ops.table import OpDef, Unit, refuse
+from furiosa.compiler.ops.table import FOLD, OpDef, Unit, refuse
 from furiosa.isa.dtypes import DType
 
 
@@ -35,7 +35,7 @@ def build(unit: Unit) -> Op:
     xs = tuple(unit.x(index) for index in range(count))
     if all(x.kind == "const" for x in xs):
         raise refuse("constant_operands", "at least one operand must be computed", f"{count} constants",
-                     f"{count - 1} constants", "fold the operator")  # fmt: skip
+                     f"{count - 1} constants", FOLD)  # fmt: skip
     factor = float(np.float32(1) / np.float32(count)) if unit.node.op_type == "Mean" else 1.0
     return unit.op("sum", xs, Sum(factor, unit.lo, unit.hi))
 

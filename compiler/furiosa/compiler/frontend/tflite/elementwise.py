@@ -15,7 +15,7 @@ from furiosa.compiler.ops.elementwise import Binary
 from furiosa.compiler.ops.layout import affine
 from furiosa.compiler.ops.normalization import Softmax
 from furiosa.compiler.ops.pool import Pool
-from furiosa.compiler.ops.table import refuse
+from furiosa.compiler.ops.table import FOLD, refuse
 from furiosa.isa import arithmetic
 from furiosa.isa.arithmetic import Scaling, lite_tables
 from furiosa.isa.dtypes import DType
@@ -30,7 +30,7 @@ def binary(site: Site) -> None:
     a, b = (_broadcast(site, index, len(to.shape)) for index in (0, 1))
     if a.kind == "const" and b.kind == "const":
         raise refuse("constant_operands", "at least one operand must be computed", "two constants", "one constant",
-                     "fold the operator")  # fmt: skip
+                     FOLD)  # fmt: skip
     if np.broadcast_shapes(a.type.shape, b.type.shape) != ordered(to.shape, TO_FIRST):
         raise site.fault(f"operands of shapes {a.type.shape} and {b.type.shape}, a result of {to.shape}")
     lite = kind == "mul" or _in_fixed_point(a.type, b.type, to)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from furiosa.compiler.alternatives import alternative
 from furiosa.compiler.frontend.permutation import permutations
 from furiosa.compiler.frontend.tflite import convolutions, elementwise, moves, resizes
 from furiosa.compiler.frontend.tflite.dilation import fold_dilations
@@ -15,7 +16,7 @@ from furiosa.compiler.frontend.tflite.model import Operator, read
 from furiosa.compiler.frontend.tflite.refused import stateful, unsupported
 from furiosa.compiler.frontend.tflite.site import Importer, Site
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason
-from furiosa.compiler.ops.table import Refusal
+from furiosa.compiler.ops.table import FOLD, Refusal
 from furiosa.isa.errors import FuriosaError
 
 _INCONSISTENT = (ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
@@ -100,10 +101,10 @@ def _on_npu(site: Site) -> Reason | None:
     code = site.operator.code
     if code not in NPU or site.operator.custom is not None:
         return Reason("no_lowering", f"`{code}` has no NPU lowering", code, "the operators of the table",
-                      "replace the operator, or keep it on the CPU")  # fmt: skip
+                      alternative(code))  # fmt: skip
     if all(index < 0 or site.importer.model.tensors[index].data is not None for index in site.operator.inputs):
         return Reason("constant_operands", "at least one operand must be computed", "only constants", "one computed",
-                      "fold the operator")  # fmt: skip
+                      FOLD)  # fmt: skip
     try:
         NPU[code](site)
     except Refusal as refusal:

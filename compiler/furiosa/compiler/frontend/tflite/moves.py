@@ -36,7 +36,7 @@ def dequantize(site: Site) -> None:
     x, to = site.x(0, images=False), site.result()
     if to.dtype is not DType.F32 or x.kind == "const":
         raise refuse("dequantized_type", "only computed tensors become float32 on the host", to.dtype.numpy_name,
-                     "float32", "dequantize to float32")  # fmt: skip
+                     "float32", "dequantize computed tensors only, to float32: store constants as float32")  # fmt: skip
     type_ = replace(to, shape=x.type.shape, quant=None)
     site.give(_cast(site, "dequantize", x, Affine(x.type.per_tensor()), type_), images=False)
 
@@ -85,7 +85,8 @@ def concatenation(site: Site) -> None:
         raise site.fault(f"operands of shapes {[part.type.shape for part in parts]}")
     joined = site.op("concat", tuple(parts), Concat(inside), replace(to, shape=tuple(shape)))
     if site.clamp() != (np.iinfo(to.dtype.numpy_name).min, np.iinfo(to.dtype.numpy_name).max):
-        raise refuse("activation", "a concatenation must have no activation", "RELU", "none", "")
+        raise refuse("activation", "a concatenation must have no activation", "RELU", "none",
+                     "give the activation to the operators before it")  # fmt: skip
     site.give(joined)
 
 
@@ -267,7 +268,7 @@ def pack(site: Site) -> None:
         same_quantization(site, x.type, to)
         if prod(x.type.shape) != prod(shape) or x.kind == "const":
             raise refuse("pack", "all operands of PACK must be computed and of one shape", f"{x.type.shape}",
-                         f"{shape}", "replace the operator")  # fmt: skip
+                         f"{shape}", "write it with RESHAPE and CONCATENATION, and store no operand")  # fmt: skip
         parts.append(site.op("reshape", (x,), Attrs(), replace(to, shape=shape), f":operand{index}"))
     site.give(site.op("concat", tuple(parts), Concat(axis), to), images=False)
 

@@ -243,7 +243,8 @@ def clamped(activation: int, type_: TensorType) -> tuple[int, int]:
     """The integers in the bounds of a fused activation. Raises Refusal for one that has no bounds."""
     low, high = integer_range(type_.dtype)
     if activation not in _BOUNDS:
-        raise refuse("activation", "the fused activation must be a ReLU", activation, "RELU, RELU_N1_TO_1, RELU6", "")
+        raise refuse("activation", "the fused activation must be a ReLU", activation, "RELU, RELU_N1_TO_1, RELU6",
+                     "train with a ReLU, or keep the activation an operator of its own")  # fmt: skip
     least, most = (None if bound is None else _stored(bound, type_) for bound in _BOUNDS[activation])
     lo = low if least is None else min(max(low, least), high)
     return lo, high if most is None else max(min(high, most), lo)

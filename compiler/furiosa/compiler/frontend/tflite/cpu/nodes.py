@@ -39,7 +39,8 @@ def copy_of(op: Op, name: str) -> Op:
     return _node("Identity", (op,), {}, TensorType(op.type.shape, op.type.dtype, op.type.quant), name, name)
 
 
-_MOVED = Reason("not_quantized", "only int8 and uint8 tensors are moved on the NPU", "", "int8 or uint8", "")
+_MOVED = Reason("not_quantized", "only int8 and uint8 tensors are moved on the NPU", "another type", "int8 or uint8",
+                "quantize the whole model, so that the tensor is int8 here")  # fmt: skip
 
 
 def _node(
