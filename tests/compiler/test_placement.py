@@ -110,6 +110,18 @@ def _resized(target: list[int], **attributes: str) -> Case:
     return lambda b: b.q(b.op("Resize", b.qinput(1, 2, 4, 4), "", "", b.const(target, np.int64), **attributes))
 
 
+def _normalized(epsilon: float = 0.0, batch: int = 1) -> Case:
+    """x / sqrt(sum(x * x) + epsilon), of five nodes or four."""
+
+    def build(b: Builder) -> str:
+        x = b.q(b.input(batch, 4), 0.02, 128)
+        total = b.op("ReduceSum", b.op("Mul", x, x), b.const([1], np.int64))
+        total = b.op("Add", total, b.const(epsilon)) if epsilon else total
+        return b.q(b.op("Div", x, b.op("Sqrt", total)))
+
+    return build
+
+
 def _linear(scales: list[float], **attributes: str) -> Case:
     return lambda b: b.q(b.op("Resize", b.qinput(1, 2, 4, 4), "", b.const(scales), mode="linear", **attributes))
 
@@ -132,6 +144,9 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("batch", "a batch of 4", of("LpNormalization", (4, 5), axis=1, p=2), 13),
     ("norm_order", "p = 1", of("LpNormalization", (1, 5), axis=1, p=1), 13),
     *[("computed_operand", f"{kind} of 2 operands", of(kind, (2, 3), (2, 3)), 13) for kind in TWO_TENSORS],
+    ("epsilon", "none", _normalized(), 13),
+    ("epsilon", "0.001, the least norm is 0.02", _normalized(0.001), 13),
+    ("batch", "a batch of 3", _normalized(1e-12, 3), 13),
     ("resize_coordinates", "align_corners, (4, 4) to (8, 8)",
      _linear([1, 1, 2, 2], coordinate_transformation_mode="align_corners"), 13),
     ("resize_coordinates", "align_corners, (4, 4) to (6, 6)",

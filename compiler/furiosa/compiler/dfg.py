@@ -22,6 +22,7 @@ from furiosa.compiler.ops.layout import affine
 from furiosa.compiler.ops.movement import padding_code
 from furiosa.compiler.ops.table import QUANTIZE, Refusal, Unit, integer_range, refuse
 from furiosa.compiler.quantization import moves_integers
+from furiosa.compiler.written_norms import written_norm
 from furiosa.isa import arithmetic
 from furiosa.isa.dtypes import DType
 
@@ -282,12 +283,16 @@ class _Absorber:
         if product is not None:
             node, inputs, sources = product.attrs, product.inputs, x.sources
             row = OPS["matmul"]
+        norm = written_norm(x)
+        if norm is not None:
+            inputs, sources = (norm.x,), norm.sources
         unit = Unit(
             node, tuple(None if v.kind == "absent" else operand(v) for v in inputs),
             replace(self.to, shape=x.type.shape), self._name(), *bounds, clamped=bounds != whole, summed=summed,
             integer_kernel=self.integer_kernel,
         )  # fmt: skip
-        op = _checked(OPS[(built := row.build(unit)).kind], built)
+        built = row.build(unit) if norm is None else norm.op(unit)
+        op = _checked(OPS[built.kind], built)
         return replace(op, sources=op.sources + sources if product is not None else sources + op.sources)
 
 

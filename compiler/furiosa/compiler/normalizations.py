@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from furiosa.compiler.alternatives import alternative
 from furiosa.compiler.graph import Graph, Op, Reason
+from furiosa.compiler.written_norms import written_norm
 
 _MEANS = ("ReduceMean", "GlobalAveragePool")
 _ABOVE = (("Sqrt",), ("Add",), _MEANS, ("Pow", "Mul"), ("Sub",))
 
 
 def normalizations(graph: Graph) -> dict[Op, Reason]:
-    """The reason of every float node of d / sqrt(mean(d ** 2) + epsilon) with d = x - mean(x)."""
+    """The reason of every float node of d / sqrt(mean(d ** 2) + epsilon) with d = x - mean(x), and of x / norm(x)."""
     reason = Reason("normalization", "a normalization by mean and deviation stays in float32",
                     "a part of one", "BatchNormalization", alternative("LayerNormalization"))  # fmt: skip
     ends = [op for op in graph if _is(op, ("Div",)) and len(op.inputs) == 2]
-    return {part: reason for op in ends for part in _parts(op)}
+    return {part: reason for op in ends for part in _parts(op)} | _norms(graph)
+
+
+def _norms(graph: Graph) -> dict[Op, Reason]:
+    """The parts of each division by a norm have the reason of the division."""
+    found = ((op, written_norm(op)) for op in graph if op.cpu is not None)
+    return {part: op.cpu for op, norm in found if norm is not None and op.cpu is not None for part in norm.nodes}
 
 
 def _parts(divide: Op) -> list[Op]:
