@@ -21,14 +21,7 @@ from furiosa.runtime import onnx_backend
 pytestmark = current_onnxruntime
 
 # Names of tests that ONNX Runtime passes and this backend does not, with the reason. A test in it that passes fails.
-DYNAMIC = "an input has no static shape: the SDK's compiler refuses it too, since programs are made for one shape"
-EXCLUDED = {
-    "test_sequence_model8_cpu": DYNAMIC,
-    "test_sequence_map_add_1_sequence_1_tensor_cpu": DYNAMIC,
-    "test_sequence_map_add_1_sequence_1_tensor_expanded_cpu": DYNAMIC,
-    "test_sequence_map_identity_1_sequence_1_tensor_cpu": DYNAMIC,
-    "test_sequence_map_identity_1_sequence_1_tensor_expanded_cpu": DYNAMIC,
-}
+EXCLUDED: dict[str, str] = {}
 
 
 class RuntimeRep(BackendRep):
@@ -126,6 +119,17 @@ def test_outputs_by_name() -> None:
     )
     outputs: Any = onnx_backend.prepare(model).run([np.array([1, 2], np.float32)])
     assert outputs["y"].tolist() == outputs[0].tolist() == [-1, -2]
+
+
+def test_shapes_that_the_model_leaves_open() -> None:
+    """They are those of the arrays, which may be others in each run."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]> g (float[n, 2] x, float[n, 2] y) => (float[n, 2] z) {z = Sub(x, y)}'
+    )
+    prepared = onnx_backend.prepare(model)
+    for count in (3, 1, 1, 4):
+        x = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
+        assert np.array_equal(prepared.run([x, x / 2])[0], x / 2)
 
 
 def test_unknown_device() -> None:

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
-from furiosa.runtime.arguments import TensorArray
 from furiosa.runtime.sync import Runner, create_runner
 
 DEVICES = ("CPU", "NPU")
@@ -21,15 +20,50 @@ DEVICES = ("CPU", "NPU")
 
 
 class FuriosaRep(BackendRep):
-    """A compiled model on opened devices, which it gives back when it is forgotten."""
+    """A compiled model on opened devices, which it gives back when it is forgotten.
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-        self._outputs = namedtupledict("Outputs", [desc.name or "" for desc in runner.model.outputs()])
+    Programs are made for one shape: a model that leaves shapes of its inputs open is compiled for those of the first
+    run, and anew when others come.
+    """
 
-    def run(self, inputs: TensorArray, **kwargs: Any) -> tuple[Any, ...]:
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._outputs = namedtupledict("Outputs", [value.name for value in model.graph.output])
+        self._open = any(_open(value) for value in model.graph.input)
+        self._shapes: list[tuple[int, ...]] = []
+        self._runner: Runner | None = None if self._open else create_runner(model.SerializeToString())
+
+    def run(self, inputs: Sequence[Any], **kwargs: Any) -> tuple[Any, ...]:
         """One inference: the outputs in the model's order, by index or by name. Raises as ``Runner.run``."""
-        return self._outputs(*self._runner.run(inputs))
+        return self._outputs(*self._made_for(inputs).run(inputs))
+
+    def _made_for(self, inputs: Sequence[Any]) -> Runner:
+        shapes = [np.shape(value) if isinstance(value, np.ndarray) else () for value in inputs] if self._open else []
+        if self._runner is not None and shapes == self._shapes:
+            return self._runner
+        if self._runner is not None:
+            self._runner.close()
+        self._runner, self._shapes = create_runner(_closed(self._model, shapes).SerializeToString()), shapes
+        return self._runner
+
+
+def _open(value: onnx.ValueInfoProto) -> bool:
+    """Whether an input is a tensor with an extent that the model does not tell."""
+    return value.type.HasField("tensor_type") and any(
+        not dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim
+    )
+
+
+def _closed(model: onnx.ModelProto, shapes: Sequence[tuple[int, ...]]) -> onnx.ModelProto:
+    """The model with these shapes of its inputs where they are open, in the order of those that are no weights."""
+    closed = onnx.ModelProto()
+    closed.CopyFrom(model)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for value, shape in zip((value for value in closed.graph.input if value.name not in weights), shapes):
+        dims = value.type.tensor_type.shape.dim
+        for dim, extent in zip(dims, shape) if len(dims) == len(shape) and _open(value) else ():
+            dim.dim_value = extent
+    return closed
 
 
 class FuriosaBackend(Backend):
@@ -40,7 +74,7 @@ class FuriosaBackend(Backend):
         """The compiled model. Raises ValueError for an unknown device, FuriosaRuntimeError as ``create_runner``."""
         if not cls.supports_device(device):
             raise ValueError(f"unknown device `{device}`: the devices are {', '.join(DEVICES)}")
-        return FuriosaRep(create_runner(model.SerializeToString()))
+        return FuriosaRep(model)
 
     @classmethod
     def run_node(
