@@ -1,4 +1,4 @@
-"""Pixels go in as they are: with a uint8 input the Quantize step disappears.
+"""Pixels go in as they are: with a uint8 input the Quantize step is a cheap one.
 
 python examples/uint8_input.py
 """

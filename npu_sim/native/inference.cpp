@@ -62,15 +62,15 @@ void Inference::resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int6
   });
 }
 
-void Inference::program(const Program& program, Ports inputs, Ports outputs) {
+void Inference::program(const Program& program, Inputs inputs, Ports outputs) {
   std::vector<Port<const uint8_t>> in;
   std::vector<Port<uint8_t>> out;
-  for (const auto& [address, value] : inputs) in.push_back({address, nullptr, size(value)});
+  for (const auto& [address, value, mask] : inputs) in.push_back({address, nullptr, size(value), mask});
   for (const auto& [address, value] : outputs) out.push_back({address, nullptr, size(value)});
   steps_.push_back([=, &program](const Values& values, int threads) {
     auto from = in;
     auto to = out;
-    for (size_t i = 0; i < from.size(); ++i) from[i].data = values[inputs[i].second];
+    for (size_t i = 0; i < from.size(); ++i) from[i].data = values[std::get<1>(inputs[i])];
     for (size_t i = 0; i < to.size(); ++i) to[i].data = values[outputs[i].second];
     program.run(from, to, threads);
   });

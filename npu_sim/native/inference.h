@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace furiosa {
 class Inference {
  public:
   using Ports = std::vector<std::pair<int64_t, size_t>>;  // DRAM addresses and the values that lie there
+  using Inputs = std::vector<std::tuple<int64_t, size_t, uint8_t>>;  // and the masks of the ports
 
   // `sizes` are the bytes of all values; `interface` numbers those that the caller brings, inputs first.
   Inference(std::vector<int64_t> sizes, std::vector<size_t> interface);
@@ -27,7 +29,7 @@ class Inference {
   void dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed);
   void transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize);
   void resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to);
-  void program(const Program& program, Ports inputs, Ports outputs);
+  void program(const Program& program, Inputs inputs, Ports outputs);
 
   // Executes once; `memory` is that of the interface. May be called from several threads at a time.
   // Unless it is null, `marks` gets the time at the start and after each step: ns of the monotonic clock.

@@ -53,7 +53,7 @@ void copy(const uint8_t* from, uint8_t* to, int64_t size, Team& team) {
 
 Program::Program(std::string_view code, std::string_view constants, int64_t sram_bytes, int64_t dram_bytes,
                  const Kernels& kernels)
-    : constants_(constants), sram_bytes_(sram_bytes), dram_bytes_(dram_bytes), kernels_(kernels.name) {
+    : constants_(constants), sram_bytes_(sram_bytes), dram_bytes_(dram_bytes), kernels_(kernels.name), flip_(kernels.flip) {
   if (sram_bytes < 0 || dram_bytes < int64_t(constants_.size())) {
     throw std::invalid_argument("the constants do not fit into DRAM");
   }
@@ -98,7 +98,15 @@ void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vec
   uint8_t* dram = arena->dram.as() - constants_size;
   Run run{arena->sram.as(), reinterpret_cast<const uint8_t*>(constants_.data()), constants_size, dram, *team,
           arena->scratch};
-  for (const auto& port : inputs) copy(port.data, dram + port.address, port.size, *team);
+  for (const auto& port : inputs) {
+    if (port.mask == 0) {
+      copy(port.data, dram + port.address, port.size, *team);
+      continue;
+    }
+    team->loop(port.size, port.size, [&](int64_t begin, int64_t end, int) {
+      flip_(port.data + begin, dram + port.address + begin, end - begin, port.mask);
+    });
+  }
   for (const Chain& chain : chains_) chain.run(run);
   for (const auto& port : outputs) copy(dram + port.address, port.data, port.size, *team);
   std::lock_guard<std::mutex> lock(mutex_);

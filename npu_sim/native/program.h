@@ -11,12 +11,13 @@
 
 namespace furiosa {
 
-// Bytes of a caller and the DRAM address where they lie.
+// Bytes of a caller and the DRAM address where they lie; `mask` changes those of an input on their way (data ^ mask).
 template <class Byte>
 struct Port {
   int64_t address;
   Byte* data;
   int64_t size;
+  uint8_t mask = 0;
 };
 
 class Program {
@@ -40,6 +41,7 @@ class Program {
   const int64_t sram_bytes_;
   const int64_t dram_bytes_;
   const char* kernels_;
+  decltype(Kernels::flip) flip_;
   Slab slab_;
   std::vector<Chain> chains_;
   mutable std::mutex mutex_;

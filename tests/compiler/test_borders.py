@@ -101,6 +101,23 @@ def test_uint8_images(body: Any, kernels: str, keep: bool, monkeypatch: pytest.M
     np.testing.assert_array_equal(ours, session.run(None, {session.get_inputs()[0].name: x})[0])
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 40, 64), (1, 3, 40, 300), (1, 40, 64, 3), (2, 3, 8, 9)])
+def test_uint8_on_every_way_to_the_npu(shape: tuple[int, ...]) -> None:
+    ours, right, report = run_both(of_bytes(network(*shape, image=True, nhwc=shape[3] == 3)))
+    assert steps(report)[0] == "Quantize cpu"
+    assert all(np.array_equal(a, b) for a, b in zip(ours, right))
+
+
+def test_a_uint8_image_that_waits_for_the_cpu() -> None:
+    """The NPU reads it behind a CPU cluster, together with what that gives."""
+    b = Builder()
+    image, other = b.qinput(1, 3, 32, 32), b.input(1, 4, 32, 32)
+    both = b.op("Add", b.q(conv(b, image, (4, 3, 1, 1))), b.q(b.op("Sin", other)))
+    ours, right, report = run_both(of_bytes(b.model(b.q(both))))
+    assert report["cpu_clusters"] == 1
+    assert all(np.array_equal(a, b) for a, b in zip(ours, right))
+
+
 def of_bytes(model: bytes) -> bytes:
     """The same network of uint8, without the first QuantizeLinear."""
     proto = onnx.load_from_string(model)

@@ -57,6 +57,12 @@ MODELS = {
     "absorb_quantization": _model("float[1,2,2,2] x => float[1,2,2,2] y", f"{_CONV} y = DequantizeLinear(d, t, u)"),
     "split": _model("float[1,2,2,2] x => float[1,2,2,2] y", f"{_CONV} e = DequantizeLinear(d, t, u) [sine] y = Sin(e)"),
     "lower": _model("float[1,2,2,2] x => float[1,2,2,2] y", f"{_CONV} y = DequantizeLinear(d, t, u)"),
+    "sign_inputs": _model(
+        "uint8[1,2,2,2] x => float[1,2,2,2] y",
+        """
+  a = DequantizeLinear(x, s, z) b = Transpose <perm = [0, 1, 3, 2]> (a) v = DequantizeLinear(w, sw, zw)
+  c = Conv <kernel_shape = [1, 1]> (b, v) d = QuantizeLinear(c, t, u) y = DequantizeLinear(d, t, u)""",
+    ),
     "keep_layout": _model("float[1,2,2,2] x => float[1,2,2,2] y", f"{_CONV} y = DequantizeLinear(d, t, u)"),
     "optimize": _model(
         "float[1,2,2,3] x => float[1,2,2,3] y",

@@ -66,7 +66,8 @@ furiosa quantize model.onnx -o int8.onnx --data samples.npz --input-type uint8 -
               help="How ranges are chosen: min-max, entropy, percentile, mse or sqnr, and -asym or -sym.")  # fmt: skip
 @click.option("--percentage", type=float, default=99.99, show_default=True, help="Of the percentile methods.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Use the first N samples.  [default: all]")
-@click.option("--input-type", type=click.Choice(("uint8", "int8")), help="Integer inputs: no Quantize step is left.")
+@click.option("--input-type", type=click.Choice(("uint8", "int8")),
+              help="Integer inputs: for uint8 a cheap Quantize step is left, for int8 none.")  # fmt: skip
 @click.option("--output-type", type=click.Choice(("uint8", "int8")), help="Integer outputs.")
 @click.option("--exclude", multiple=True, metavar="NAME", help="A node or an operator that stays float32; repeatable.")
 @click.option("--optimize/--no-optimize", default=True, show_default=True, help="Run `optimize_model` first.")

@@ -141,7 +141,13 @@ def _inference(
     module: Any = native()
     inference = module.Inference(sizes, [value[name] for name in (*inputs, *outputs)])
 
-    def ports(ports: Sequence[Port], names: Sequence[str]) -> list[tuple[int, int]]:
+    unsigned = _still_unsigned(steps, outputs, tensors)
+
+    def given(ports: Sequence[Port], names: Sequence[str]) -> list[tuple[int, int, int]]:
+        masks = [0x80 if name in unsigned else 0 for name in names]
+        return [(port.address, value[name], mask) for port, name, mask in zip(ports, names, masks, strict=True)]
+
+    def made(ports: Sequence[Port], names: Sequence[str]) -> list[tuple[int, int]]:
         return [(port.address, value[name]) for port, name in zip(ports, names, strict=True)]
 
     ends: list[int] = []
@@ -149,6 +155,9 @@ def _inference(
     for step in steps:
         native_steps += 1
         match step:
+            case Quantize(x, y) if y in unsigned:
+                value[y] = value[x]
+                native_steps -= 1
             case Quantize(x, y) if tensors[x].dtype is DType.U8:
                 inference.to_signed(value[x], value[y])
             case Quantize(x, y, scale, zero_point, by_product):
@@ -171,8 +180,27 @@ def _inference(
                 machine = machines[program]
                 inference.program(
                     machine.native,
-                    ports(machine.program.inputs, step.inputs),
-                    ports(machine.program.outputs, step.outputs),
+                    given(machine.program.inputs, step.inputs),
+                    made(machine.program.outputs, step.outputs),
                 )
         ends.append(native_steps)
     return inference, tuple(ends)
+
+
+def _still_unsigned(steps: Sequence[Step], outputs: Sequence[str], tensors: Mapping[str, Tensor]) -> set[str]:
+    """What Quantize makes int8 of, and Lower and Pad move on to programs: it changes while it is copied to the NPU.
+
+    Empty when others read it too.
+    """
+    found: set[str] = set()
+    for step in steps:
+        match step:
+            case Quantize(x, y) if tensors[x].dtype is DType.U8:
+                found.add(y)
+            case Lower(x, y) | Pad(x, y) if x in found:
+                found.add(y)
+            case RunNpu():
+                pass
+            case _ if not found.isdisjoint(reads(step)):
+                return set()
+    return found if found.isdisjoint(outputs) else set()

@@ -73,7 +73,7 @@ def _affine(unit: Unit, index: int, constant: Op) -> Op:
 
 @rule("4 groups of axes", "join axes with a Reshape")
 def axes(op: Op) -> str | None:
-    """the axes of two tensors must form at most 4 groups: those both have, and those only one of them has"""
+    """the axes of the operands must form at most 4 groups: those all have, and those only some have"""
     count = len(groups_of(op))
     return f"they form {count}" if count > 4 else None
 

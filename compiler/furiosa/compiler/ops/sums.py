@@ -35,7 +35,7 @@ def build(unit: Unit) -> Op:
     xs = tuple(unit.x(index) for index in range(count))
     if all(x.kind == "const" for x in xs):
         raise refuse("constant_operands", "at least one operand must be computed", f"{count} constants",
-                     f"{count - 1} constants", FOLD)  # fmt: skip
+                     "one computed", FOLD)  # fmt: skip
     factor = float(np.float32(1) / np.float32(count)) if unit.node.op_type == "Mean" else 1.0
     return unit.op("sum", xs, Sum(factor, unit.lo, unit.hi))
 

@@ -33,7 +33,7 @@ class Node(Protocol):
 QUANTIZE = "quantize the operator's inputs and its result (QDQ form), e.g. with `furiosa quantize`"
 
 
-FOLD = "store what it gives as an initializer: run the model through a simplifier, such as onnxsim"
+FOLD = "store the operator's result as a constant, e.g. with a simplifier such as onnxsim"
 
 
 class Refusal(Exception):
@@ -165,7 +165,7 @@ class OpDef:
         return not_empty, *self.rules
 
 
-@rule("1 element", "leave the operator out where the model is exported: its result is empty")
+@rule("1 element", "leave out the operators behind it: there is nothing to compute")
 def not_empty(op: Op) -> str | None:
     """tensors on the NPU have at least one element"""
     empty = [t.type.shape for t in (op, *op.inputs) if t.type.size < 1]
