@@ -89,7 +89,7 @@ def test_the_border_costs_no_floats(name: str) -> None:
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
     steps = [row["op"] for row in report["placement"] if row["device"] == "cpu"]
-    assert steps.count("Quantize") == (0 if inputs else 1)
+    assert steps.count("Quantize") == (inputs != {"x": I8})  # uint8 becomes int8, which costs a copy
     assert steps.count("Dequantize") == 2 - len(outputs)
     assert (report["npu_clusters"], report["cpu_clusters"]) == (1, 0)
 
