@@ -262,6 +262,19 @@ CASES = {
         f"""{IMAGE} (float[N] y) {{ a = Relu(x) n = ReduceL2<axes = [1]>(a) c = Clip(n, eps) e = Expand(c, s)
             y = Div(a, e) }}""",
         "Q D Relu Q D LpNormalization Q D", constants={"eps": np.float32(1e-12), "s": ints(1, 4, 8, 8)}),
+    "normalization by a root of squares written out": Case(
+        f"""{IMAGE} (float[N] y) {{ a = Relu(x) m = Mul(a, a) n = ReduceSum(m, k) e = Add(n, eps) r = Sqrt(e)
+            y = Div(a, r) }}""",
+        "Q D Relu Q D LpNormalization Q D", constants={"eps": np.float32(1e-12), "k": ints(1)}),
+    "normalization by a root of powers with a bound": Case(
+        f"""{IMAGE} (float[N] y) {{ a = Relu(x) m = Pow(a, two) n = ReduceSum(m, k) e = Max(eps, n) r = Sqrt(e)
+            y = Div(a, r) }}""",
+        "Q D Relu Q D LpNormalization Q D",
+        constants={"eps": np.float32(1e-12), "k": ints(-1), "two": np.float32(2)}),
+    "normalization by a root of squares and one that matters": Case(
+        f"""{IMAGE} (float[N] y) {{ a = Relu(x) m = Mul(a, a) n = ReduceSum(m, k) e = Add(n, eps) r = Sqrt(e)
+            d = Div(a, r) y = Relu(d) }}""",
+        "Q D Relu Q D Mul ReduceSum Add Sqrt Div Relu", npu=False, constants={"eps": np.float32(1e-3), "k": ints(1)}),
     "normalization by a norm with a bound that matters": Case(
         f"{IMAGE} (float[N] y) {{ a = Relu(x) n = ReduceL2<axes = [1]>(a) c = Max(n, eps) d = Div(a, c) y = Relu(d) }}",
         "Q D Relu Q D ReduceL2 Max Div Relu", npu=False, constants={"eps": np.float32(0.1)}),

@@ -134,22 +134,60 @@ def _quotient(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
 
 
 def _normalized(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
-    """x / max(||x||, bound), expanded or not, is LpNormalization(x) for a bound that no norm of int8 values is below"""
-    graph, name = writer.graph, node.input[1]
-    row = [node]
-    for kinds in (("Expand",), ("Clip", "Max"), ("ReduceL2",)):
-        producer = graph.producers.get(name)
-        if producer is not None and producer.op_type in kinds and not producer.domain:
-            row.append(producer)
-            name = producer.input[0]
-    norm, bounds = row[-1], [name for part in row[1:-1] if part.op_type != "Expand" for name in part.input[1:]]
-    if norm.op_type != "ReduceL2" or name != node.input[0] or any(part.name in writer.stays for part in row):
+    """x / max(||x||, bound), expanded or not, is LpNormalization(x) for a bound that no norm of int8 values is below
+
+    The norm may be the root of the sum of squares and such a bound's square.
+    """
+    graph = writer.graph
+    row, name = _chain(graph, node.input[1], ("Expand",), ("Clip", "Max"), ("ReduceL2", "Sqrt"))
+    if row and row[-1].op_type == "Sqrt":
+        rest, name = _chain(graph, name, ("Add", "Max"), ("ReduceSum", "ReduceSumSquare"))
+        row += rest
+    reduction = row[-1] if row else node
+    if reduction.op_type == "ReduceSum":
+        row, name = _through_square(graph, row, name)
+    found = reduction.op_type in ("ReduceL2", "ReduceSum", "ReduceSumSquare") and name == node.input[0]
+    if not found or any(part.name in writer.stays for part in (node, *row)):
         return None
-    axes = graph.array(norm.input[1]) if len(norm.input) > 1 else attribute(norm, "axes")
-    tiny = [bound for bound in bounds if (value := graph.array(bound)) is not None and (value <= _TINY).all()]
-    if axes is None or len(axes) != 1 or not attribute(norm, "keepdims", 1) or tiny != list(filter(None, bounds)):
+    axes = graph.array(reduction.input[1]) if len(reduction.input) > 1 else attribute(reduction, "axes")
+    if axes is None or len(axes) != 1 or not attribute(reduction, "keepdims", 1) or not _tiny_bounds(graph, row):
         return None
     return [helper.make_node("LpNormalization", [name], node.output, name=node.name, axis=int(axes[0]), p=2)]
+
+
+def _chain(graph: FloatGraph, name: str, *kinds: tuple[str, ...]) -> tuple[list[NodeProto], str]:
+    """The makers of a tensor, one of each of these kinds or none, and what the last of them is made of."""
+    row = []
+    for each in kinds:
+        maker = graph.producers.get(name)
+        if maker is not None and maker.op_type in each and not maker.domain:
+            row.append(maker)
+            name = next((operand for operand in maker.input if operand not in graph.constants), maker.input[0])
+    return row, name
+
+
+def _through_square(graph: FloatGraph, row: list[NodeProto], name: str) -> tuple[list[NodeProto], str]:
+    """A row with x * x or x ** 2 at its end, and x; without when the tensor is another one."""
+    square = graph.producers.get(name)
+    if square is None or square.domain or square.op_type not in ("Mul", "Pow"):
+        return row, ""
+    power = graph.array(square.input[1])
+    twice = square.input[0] == square.input[1] if square.op_type == "Mul" else power is not None and (power == 2).all()
+    return ([*row, square], square.input[0]) if twice else (row, "")
+
+
+def _tiny_bounds(graph: FloatGraph, row: list[NodeProto]) -> bool:
+    """Whether no bound in the makers of a norm changes one of int8 values; under the root it is the square of one."""
+    rooted = False
+    for part in row:
+        rooted = rooted or part.op_type == "Sqrt"
+        given = part.input if part.op_type in ("Clip", "Max", "Add") else ()
+        values = [graph.array(name) for name in given if name in graph.constants]
+        if any(value is None or (value > (_TINY**2 if rooted else _TINY)).any() for value in values):
+            return False
+        if sum(bool(name) for name in given) - len(values) > 1:
+            return False
+    return True
 
 
 def _mean_of_image(writer: _Writer, node: NodeProto) -> list[NodeProto] | None:
