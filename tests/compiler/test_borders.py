@@ -14,6 +14,7 @@ from tests.compiler.quantized import Builder, quiet, run_both
 
 from furiosa.compiler import compile_model, irfile
 from furiosa.isa import enf
+from furiosa.runtime.profiler import profile
 from furiosa.runtime.sync import create_runner
 
 
@@ -32,6 +33,7 @@ def steps(report: dict[str, Any]) -> list[str]:
 
 
 TAIL = ["Unlower cpu", "Dequantize cpu"]
+SHOWN = ["Quantize", "Pad", "Slice", "Dequantize"]
 
 
 NHWC, NCHW = [[0, 2, 3, 1]], [[0, 3, 1, 2]]
@@ -106,6 +108,15 @@ def test_uint8_on_every_way_to_the_npu(shape: tuple[int, ...]) -> None:
     ours, right, report = run_both(of_bytes(network(*shape, image=True, nhwc=shape[3] == 3)))
     assert steps(report)[0] == "Quantize cpu"
     assert all(np.array_equal(a, b) for a, b in zip(ours, right))
+
+
+def test_profiles_show_the_steps_in_order() -> None:
+    """Also the Quantize of uint8, which is done while the image is copied to the NPU."""
+    model = of_bytes(network(1, 3, 40, 300, image=True))
+    with profile() as profiler, create_runner(model) as runner:
+        runner.run(np.zeros((1, 3, 40, 300), np.uint8))
+    names = list(profiler.get_pandas_dataframe()["name"])
+    assert [name for name in names if name in SHOWN] == SHOWN
 
 
 def test_a_uint8_image_that_waits_for_the_cpu() -> None:

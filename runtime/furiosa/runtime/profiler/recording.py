@@ -60,7 +60,7 @@ class Recording:
     def of(cls, recorder: Recorder) -> Recording:
         """The spans that have ended so far."""
         unfolding = _Unfolding(recorder)
-        spans = sorted(unfolding.spans, key=lambda span: (span.start, -span.end))
+        spans = sorted(unfolding.spans, key=lambda span: (span.start, span.number))  # those around others first
         requests = unfolding.requests
         if Resource.Cpu not in recorder.resource:
             spans, requests = [span for span in spans if not span.category], []
