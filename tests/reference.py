@@ -77,6 +77,10 @@ An operator runs on the NPU when its inputs and its result are quantized (QDQ fo
 below) and every sentence of its table holds. If not, it becomes part of a CPU cluster, which ONNX Runtime runs; so does
 every operator that is not on this page. `furiosa-compiler -v` says where each operator of a model runs, with the code
 and the sentence that decided. `…` stands for what depends on the model.
+
+Between two quantizations there may be several float nodes that are one operator together: functions of one tensor
+(`x * sigmoid(x)`, a Gelu in parts), Relu and Clip behind most operators, Add or Sum before a mean, the bias of a MatMul, and a
+division by a Euclidean norm, `x / max(norm, epsilon)` or `x / sqrt(sum(x * x) + epsilon)`, which is LpNormalization.
 """
 
 
