@@ -79,8 +79,9 @@ every operator that is not on this page. `furiosa-compiler -v` says where each o
 and the sentence that decided. `…` stands for what depends on the model.
 
 Between two quantizations there may be several float nodes that are one operator together: functions of one tensor
-(`x * sigmoid(x)`, a Gelu in parts), Relu and Clip behind most operators, Add or Sum before a mean, the bias of a MatMul, and a
-division by a Euclidean norm, `x / max(norm, epsilon)` or `x / sqrt(sum(x * x) + epsilon)`, which is LpNormalization.
+(`x * sigmoid(x)`, a Gelu in parts), Relu and Clip behind most operators, Add or Sum before a mean, the bias of a
+MatMul, and a division by a Euclidean norm, `x / max(norm, epsilon)` or `x / sqrt(sum(x * x) + epsilon)`, which is
+LpNormalization.
 """
 
 
