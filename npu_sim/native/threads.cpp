@@ -27,8 +27,9 @@ inline void pause() {
 #endif
 }
 
-// A loop is announced by a new number in `state_`, together with a flag that it is open and the count of workers inside.
-// Only who joins an open loop is waited for.
+// The caller announces a loop by a new number. Whoever takes a piece of it has found its number, and the caller waits for
+// all pieces, not for all workers. Threads share as few lines of memory as they can: one for the loop, one for what is
+// done, and one for each member's share, which the others only look at when they have finished theirs.
 class Workers final : public Team {
  public:
   explicit Workers(int threads) : size_(threads), shares_(size_t(threads)) {
@@ -37,7 +38,8 @@ class Workers final : public Team {
 
   ~Workers() override {
     stop_ = true;
-    announce();
+    number_ += 2;
+    wake();
     for (std::thread& worker : workers_) worker.join();
   }
 
@@ -45,79 +47,103 @@ class Workers final : public Team {
 
  protected:
   void share(int64_t count, Call call, void* body) override {
-    count_ = count;
-    call_ = call;
-    body_ = body;
-    piece_ = std::max<int64_t>(1, count / (size_ * kPieces));
-    const int64_t unit = piece_ > 64 ? 64 : 1;
-    piece_ = (piece_ + unit - 1) / unit * unit;
-    for (int member = 0; member < size_; ++member) {
-      shares_[size_t(member)].next.store(begin_of(member, unit), std::memory_order_relaxed);
-      shares_[size_t(member)].end = member + 1 < size_ ? begin_of(member + 1, unit) : count;
-    }
-    announce();
-    pieces(0);
-    state_.fetch_and(~kOpen);
-    for (int spins = 0; (state_.load(std::memory_order_acquire) & kInside) != 0; ++spins) {
-      if (spins < kSpins) pause();
+    const int64_t least = std::max<int64_t>(1, count / (size_ * kPieces)), unit = least > 64 ? 64 : 1;
+    const Loop loop{count, (least + unit - 1) / unit * unit, call, body};
+    const uint64_t number = number_.load(std::memory_order_relaxed) + 2;
+    done_.store(0, std::memory_order_relaxed);
+    announce(loop, number);
+    for (int64_t done = pieces(loop, number, 0), spins = 0; done_.load(std::memory_order_acquire) + done < loop.pieces();) {
+      if (++spins < kSpins) pause();
       else std::this_thread::yield();
     }
   }
 
  private:
-  // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From loop to
-  // loop a member stays at about the same part of an image, which its cache then holds.
-  struct alignas(64) Share {
-    std::atomic<int64_t> next{0};
-    int64_t end = 0;
+  struct Loop {
+    int64_t count, piece;
+    Call call;
+    void* body;
+
+    int64_t pieces() const { return (count + piece - 1) / piece; }
   };
 
-  static constexpr uint64_t kInside = 0xFFFF, kOpen = 0x10000, kNumber = ~(kInside | kOpen), kStep = 0x20000;
+  // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From loop
+  // to loop a member stays at about the same part of an image, which its cache then holds.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> taken{0};  // kTaken * number of the loop + pieces
+  };
+  static constexpr uint64_t kTaken = 1 << 16;
 
-  void announce() {
-    state_.store(((state_.load() & kNumber) + kStep) | kOpen);
-    if (asleep_.load() == 0) return;
-    { std::lock_guard<std::mutex> lock(mutex_); }
-    wake_.notify_all();
+  // While the number is odd the loop is being written: a reader finds the same even number before and after.
+  void announce(const Loop& loop, uint64_t number) {
+    number_.store(number - 1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+    count_.store(loop.count, std::memory_order_relaxed);
+    piece_.store(loop.piece, std::memory_order_relaxed);
+    call_.store(loop.call, std::memory_order_relaxed);
+    body_.store(loop.body, std::memory_order_relaxed);
+    number_.store(number);
+    wake();
   }
 
-  int64_t begin_of(int member, int64_t unit) const { return count_ * member / size_ / unit * unit; }
+  bool read(Loop& loop, uint64_t number) const {
+    loop = {count_.load(std::memory_order_relaxed), piece_.load(std::memory_order_relaxed),
+            call_.load(std::memory_order_relaxed), body_.load(std::memory_order_relaxed)};
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return number % 2 == 0 && number_.load(std::memory_order_relaxed) == number;
+  }
 
-  void pieces(int member) {
+  // Does pieces of a loop until all are taken; returns how many it did.
+  int64_t pieces(const Loop& loop, uint64_t number, int member) {
+    const int64_t pieces = loop.pieces();
+    int64_t done = 0;
     for (int other = 0; other < size_; ++other) {
-      Share& share = shares_[size_t((member + other) % size_)];
-      while (share.next.load(std::memory_order_relaxed) < share.end) {  // a look does not take the line from its owner
-        const int64_t begin = share.next.fetch_add(piece_, std::memory_order_relaxed);
-        if (begin >= share.end) break;
-        call_(body_, begin, std::min(begin + piece_, share.end), member);
+      const int64_t owner = (member + other) % size_, first = pieces * owner / size_, end = pieces * (owner + 1) / size_;
+      for (int64_t piece; (piece = take(shares_[size_t(owner)], first, end, number)) < end; ++done) {
+        const int64_t begin = piece * loop.piece;
+        loop.call(loop.body, begin, std::min(begin + loop.piece, loop.count), member);
       }
+    }
+    return done;
+  }
+
+  // The next piece of a share, or `end`.
+  static int64_t take(Share& share, int64_t first, int64_t end, uint64_t number) {
+    uint64_t taken = share.taken.load(std::memory_order_relaxed);
+    for (;;) {
+      if (taken / kTaken > number) return end;  // of a later loop
+      const int64_t pieces = taken / kTaken == number ? int64_t(taken % kTaken) : 0;
+      if (first + pieces >= end) return end;
+      const uint64_t next = number * kTaken + uint64_t(pieces) + 1;
+      if (share.taken.compare_exchange_weak(taken, next, std::memory_order_relaxed)) return first + pieces;
     }
   }
 
   void work(int member) {
     for (uint64_t seen = 0;;) {
-      for (int spins = 0; spins < kSpins && number() == seen; ++spins) pause();
-      if (number() == seen) sleep(seen);
+      for (int spins = 0; spins < kSpins && number_.load(std::memory_order_relaxed) == seen; ++spins) pause();
+      if (number_.load(std::memory_order_relaxed) == seen) sleep(seen);
       if (stop_) return;
-      uint64_t state = state_.load(std::memory_order_acquire);
-      seen = state & kNumber;
-      if ((state & kOpen) == 0 || !state_.compare_exchange_strong(state, state + 1)) {
-        if (state & kOpen) seen -= kStep;  // somebody else joined at this moment: look again
-        continue;
-      }
-      pieces(member);
-      state_.fetch_sub(1, std::memory_order_release);
+      const uint64_t number = number_.load(std::memory_order_acquire);
+      Loop loop;
+      if (!read(loop, number)) continue;
+      seen = number;
+      if (const int64_t done = pieces(loop, number, member)) done_.fetch_add(done, std::memory_order_release);
     }
   }
 
   void sleep(uint64_t seen) {
     std::unique_lock<std::mutex> lock(mutex_);
     asleep_.fetch_add(1);
-    wake_.wait(lock, [&] { return number() != seen; });
+    wake_.wait(lock, [&] { return number_.load() != seen; });
     asleep_.fetch_sub(1);
   }
 
-  uint64_t number() const { return state_.load() & kNumber; }
+  void wake() {
+    if (asleep_.load() == 0) return;
+    { std::lock_guard<std::mutex> lock(mutex_); }
+    wake_.notify_all();
+  }
 
   const int size_;
   std::vector<Share> shares_;
@@ -126,11 +152,11 @@ class Workers final : public Team {
   std::condition_variable wake_;
   std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};
-  alignas(64) std::atomic<uint64_t> state_{0};  // with the loop, in one line of the cache
-  int64_t count_ = 0;
-  int64_t piece_ = 1;
-  Call call_ = nullptr;
-  void* body_ = nullptr;
+  alignas(64) std::atomic<uint64_t> number_{0};
+  std::atomic<int64_t> count_{0}, piece_{1};
+  std::atomic<Call> call_{nullptr};
+  std::atomic<void*> body_{nullptr};
+  alignas(64) std::atomic<int64_t> done_{0};  // pieces, by workers
 };
 
 struct Resting {

@@ -25,9 +25,10 @@ def input_arrays(model: Model, inputs: TensorArray) -> list[Array]:
     no tensor, ValueError for a wrong shape.
     """
     tensors = inputs if type(inputs) is list else _tensors(inputs)
-    if len(tensors) != model.input_num:
-        raise ValueError(f"{model.input_num} tensors are expected, but {len(tensors)} tensors are given")
-    return [_array(tensor, desc, model) for tensor, desc in zip(tensors, model.inputs())]
+    descs = model.inputs()
+    if len(tensors) != len(descs):
+        raise ValueError(f"{len(descs)} tensors are expected, but {len(tensors)} tensors are given")
+    return [_array(tensor, desc, model) for tensor, desc in zip(tensors, descs)]
 
 
 def named_arrays(model: Model, inputs: Mapping[str, Tensor]) -> list[Array]:
@@ -76,9 +77,9 @@ def _array(tensor: Any, desc: TensorDesc, model: Model) -> Any:
     if desc.dtype is DataType.ANY:  # a sequence, an optional ...: ONNX Runtime checks it
         return tensor
     array = np.asarray(tensor)
-    dtype = desc.numpy_dtype
-    if array.dtype == dtype and array.shape == desc.shape:
+    if array.dtype == desc.dtype.numpy_ and array.shape == desc.shape:
         return array
+    dtype = desc.numpy_dtype
     name = f" for `{desc.name}`" if desc.name and model.input_num > 1 else ""
     message = f"expected {desc.shape} ({dtype}) but got {array.shape} ({array.dtype}){name}"
     raise (TypeError if array.dtype != dtype else ValueError)(message)

@@ -55,6 +55,7 @@ class Devices:
             self.npus = open_npus(spec) if opened else unopened_npus(spec)
         logs.devices_opened(self.npus)
         self.shared = shared
+        self.usable = True  # open, and not inherited
         self.inherited = False  # by a fork of the process that opened them: they are not its own to close
         self._process = os.getpid()
         self._users: weakref.WeakSet[User] = weakref.WeakSet()
@@ -75,10 +76,13 @@ class Devices:
 
     def free(self) -> None:
         """Give the devices back at once."""
+        self.usable = False
         self._free()
 
     def check_open(self, what: str) -> None:
         """Raise FuriosaRuntimeError when the devices are closed, or when this process is a fork of their owner."""
+        if self.usable:
+            return
         if not self._free.alive:
             raise ClosedError(what)
         self.check_process(what)
@@ -102,7 +106,7 @@ def _close_all(npus: Sequence[Npu]) -> None:
 
 def _inherit_all() -> None:
     for devices in list(_open):
-        devices.inherited = True
+        devices.inherited, devices.usable = True, False
 
 
 os.register_at_fork(after_in_child=_inherit_all)
@@ -162,7 +166,6 @@ class Engine:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference on the calling thread, as the next idle worker. Raises FuriosaRuntimeError after close."""
-        self.check_open()
         worker = self._idle.get()
         try:
             self.check_open()

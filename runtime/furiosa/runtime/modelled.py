@@ -44,7 +44,7 @@ class ModelledProgram:
             output_bytes=sum(port.size for port in program.outputs),
         )
 
-    @property
+    @cached_property
     def io_cycles(self) -> int:
         """Cycles in which the tensor unit waits for data: total - compute."""
         return self.timeline.cycles - self.timeline.compute_cycles

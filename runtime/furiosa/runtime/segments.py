@@ -77,12 +77,13 @@ class NativeSegment:
     def __init__(
         self, steps: Sequence[Step], wanted: set[str], tensors: Mapping[str, Tensor], machines: Sequence[Machine]
     ) -> None:
-        made = [name for step in steps for name in writes(step)]
+        written = [name for step in steps for name in writes(step)]
         self.programs = tuple(step.program for step in steps if isinstance(step, RunNpu))
-        self.inputs = tuple(dict.fromkeys(name for step in steps for name in reads(step) if name not in made))
-        self.outputs = tuple(name for name in made if name in wanted)
+        self.inputs = tuple(dict.fromkeys(name for step in steps for name in reads(step) if name not in written))
+        self.outputs = tuple(name for name in written if name in wanted)
         self._given = [(name, tensors[name]) for name in self.inputs]
-        self._made = [(name, tensors[name], np.dtype(tensors[name].dtype.numpy_name)) for name in self.outputs]
+        made = [(name, tensors[name]) for name in self.outputs]
+        self._made = [(name, tensor, tensor.storage, np.dtype(tensor.dtype.numpy_name)) for name, tensor in made]
         self._inference, self.ends = _inference(steps, self.inputs, self.outputs, tensors, machines)
         self.marks = self.ends[-1] + 1
 
@@ -94,8 +95,8 @@ class NativeSegment:
         buffers = []
         for values in requests:
             arrays = [stored(values[name], tensor) for name, tensor in self._given]
-            for name, tensor, dtype in self._made:
-                output = np.empty(tensor.storage, dtype)
+            for name, tensor, shape, dtype in self._made:
+                output = np.empty(shape, dtype)
                 values[name] = shown(output, tensor)
                 arrays.append(output)
             buffers.append(arrays)
