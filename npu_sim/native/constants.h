@@ -45,10 +45,13 @@ class Constants {
   std::vector<bool> needed_;
 };
 
-inline int64_t end_of(const View& view) {
-  int64_t end = int64_t(view.address) + 1;
-  for (int axis = 0; axis < 4; ++axis) end += int64_t(view.shape[axis] - 1) * view.strides[axis];
-  return end;
+// The address behind the last byte of what lies at `address`.
+template <int Rank>
+int64_t end_of(const int32_t (&shape)[Rank], const int32_t (&strides)[Rank], int64_t address) {
+  for (int axis = 0; axis < Rank; ++axis) address += int64_t(shape[axis] - 1) * strides[axis];
+  return address + 1;
 }
+
+inline int64_t end_of(const View& view) { return end_of(view.shape, view.strides, view.address); }
 
 }  // namespace furiosa

@@ -51,31 +51,27 @@ void transpose(const Strided<2>& box, uint8_t* dst, const uint8_t* src, const Ke
 }  // namespace
 
 Step prepare(const Load& inst, Setup& setup) {
-  int64_t end = inst.src + 1;
-  for (int axis = 0; axis < 4; ++axis) end += int64_t(inst.dst.shape[axis] - 1) * inst.src_strides[axis];
+  const int64_t end = end_of(inst.dst.shape, inst.src_strides, inst.src);
   const bool constant = inst.src < setup.constants.size();
   if (constant && end > setup.constants.size()) throw std::invalid_argument("a load crosses the end of the constants");
+  if (!constant) setup.dram.push_back({inst.src, end, false});
   return [inst, constant, box = Strided<2>(inst.dst.shape, {inst.dst.strides, inst.src_strides})](Run& run) {
-    move(box, run.sram + inst.dst.address, (constant ? run.constants : run.dram) + inst.src, run.team);
+    move(box, run.sram + inst.dst.address, constant ? run.constants + inst.src : run.dram_at(inst.src), run.team);
   };
 }
 
 Step prepare(const Store& inst, Setup& setup) {
   setup.reads(inst.src);
   if (inst.dst < setup.constants.size()) throw std::invalid_argument("a store writes to the constants");
+  setup.dram.push_back({inst.dst, end_of(inst.src.shape, inst.dst_strides, inst.dst), true});
   return [inst, box = Strided<2>(inst.src.shape, {inst.dst_strides, inst.src.strides})](Run& run) {
-    move(box, run.dram + inst.dst, run.sram + inst.src.address, run.team);
+    move(box, run.dram_at(inst.dst), run.sram + inst.src.address, run.team);
   };
 }
 
 Step prepare(const Copy& inst, Setup& setup) {
-  int64_t src_end = int64_t(inst.src) + 1, dst_end = int64_t(inst.dst) + 1;
-  for (int axis = 0; axis < 6; ++axis) {
-    src_end += int64_t(inst.shape[axis] - 1) * inst.src_strides[axis];
-    dst_end += int64_t(inst.shape[axis] - 1) * inst.dst_strides[axis];
-  }
-  setup.constants.read(inst.src, src_end);
-  setup.constants.write(inst.dst, dst_end);
+  setup.constants.read(inst.src, end_of(inst.shape, inst.src_strides, inst.src));
+  setup.constants.write(inst.dst, end_of(inst.shape, inst.dst_strides, inst.dst));
   const Strided<2> box(inst.shape, {inst.dst_strides, inst.src_strides});
   if (transposes(box, 0) != transposes(box, 1)) {
     return [inst, box, &kernels = setup.kernels](Run& run) {

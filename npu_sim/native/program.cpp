@@ -45,8 +45,9 @@ Step read_any(const Header& head, const char* body, Setup& setup) {
   }
 }
 
-void copy(const uint8_t* from, uint8_t* to, int64_t size, Team& team) {
-  team.loop(size, size, [=](int64_t begin, int64_t end, int) { std::memcpy(to + begin, from + begin, size_t(end - begin)); });
+template <class Byte>
+Mapping mapping(const Port<Byte>& port) {
+  return {port.address, port.address + port.size, const_cast<uint8_t*>(port.data)};
 }
 
 }  // namespace
@@ -62,7 +63,7 @@ Program::Program(std::string_view code, std::string_view constants, int64_t sram
 
 void Program::decode(std::string_view code, const Kernels& kernels) {
   Constants constants(reinterpret_cast<const uint8_t*>(constants_.data()), int64_t(constants_.size()));
-  Setup setup{kernels, constants, slab_};
+  Setup setup{kernels, constants, slab_, transfers_};
   std::vector<Step> steps;
   for (size_t at = 0; at < code.size();) {
     Header head;
@@ -94,23 +95,36 @@ void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vec
   for (const auto& port : outputs) check(port.address, port.size);
   const Lease team(threads);
   std::unique_ptr<Arena> arena = take(threads);
-  const int64_t constants_size = int64_t(constants_.size());
-  uint8_t* dram = arena->dram.as() - constants_size;
-  Run run{arena->sram.as(), reinterpret_cast<const uint8_t*>(constants_.data()), constants_size, dram, *team,
-          arena->scratch};
+  uint8_t* dram = arena->dram.as() - int64_t(constants_.size());
+  Run run{arena->sram.as(), reinterpret_cast<const uint8_t*>(constants_.data()), dram, {}, *team, arena->scratch};
   for (const auto& port : inputs) {
-    if (port.mask == 0) {
-      copy(port.data, dram + port.address, port.size, *team);
+    if (port.mask == 0 && direct(port.address, port.size, false)) {
+      run.mappings.push_back(mapping(port));
       continue;
     }
     team->loop(port.size, port.size, [&](int64_t begin, int64_t end, int) {
       flip_(port.data + begin, dram + port.address + begin, end - begin, port.mask);
     });
   }
+  for (const auto& port : outputs) {
+    if (direct(port.address, port.size, true)) run.mappings.push_back(mapping(port));
+  }
   for (const Chain& chain : chains_) chain.run(run);
-  for (const auto& port : outputs) copy(dram + port.address, port.data, port.size, *team);
+  for (const auto& port : outputs) {
+    if (!direct(port.address, port.size, true)) std::memcpy(port.data, dram + port.address, size_t(port.size));
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   resting_.push_back(std::move(arena));
+}
+
+// Whether transfers may use the caller's memory in place of these bytes of DRAM: all that touch them lie inside, and are of
+// the one kind.
+bool Program::direct(int64_t address, int64_t size, bool stores) const {
+  for (const Transfer& transfer : transfers_) {
+    if (transfer.end <= address || transfer.begin >= address + size) continue;
+    if (transfer.stores != stores || transfer.begin < address || transfer.end > address + size) return false;
+  }
+  return true;
 }
 
 std::unique_ptr<Arena> Program::take(int threads) const {

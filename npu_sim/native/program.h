@@ -36,6 +36,7 @@ class Program {
   void decode(std::string_view code, const Kernels& kernels);
   std::unique_ptr<Arena> take(int threads) const;
   void check(int64_t address, int64_t size) const;
+  bool direct(int64_t address, int64_t size, bool stores) const;
 
   const std::string_view constants_;
   const int64_t sram_bytes_;
@@ -43,6 +44,7 @@ class Program {
   const char* kernels_;
   decltype(Kernels::flip) flip_;
   Slab slab_;
+  std::vector<Transfer> transfers_;
   std::vector<Chain> chains_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Arena>> resting_;

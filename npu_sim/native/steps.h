@@ -14,21 +14,34 @@
 
 namespace furiosa {
 
-// The memory of one execution. DRAM below `constants_size` is the constants, shared and never written.
+// The memory of one execution. The first bytes of DRAM are the constants, shared and never written.
 struct Arena {
   Buffer sram;
   Buffer dram;
   std::vector<Buffer> scratch;  // one a thread
 };
 
+// Bytes of DRAM that lie in memory of the caller.
+struct Mapping {
+  int64_t begin, end;  // addresses
+  uint8_t* data;
+};
+
 // One execution in progress.
 struct Run {
   uint8_t* sram;
   const uint8_t* constants;
-  int64_t constants_size;
-  uint8_t* dram;  // address 0; only addresses from `constants_size` on are backed
+  uint8_t* dram;  // address 0; only addresses behind the constants are backed
+  std::vector<Mapping> mappings;
   Team& team;
   std::vector<Buffer>& scratch;
+
+  uint8_t* dram_at(int64_t address) const {
+    for (const Mapping& mapping : mappings) {
+      if (address >= mapping.begin && address < mapping.end) return mapping.data + (address - mapping.begin);
+    }
+    return dram + address;
+  }
 
   // Gives every thread scratch memory of this size.
   void reserve(int64_t size) {
@@ -74,11 +87,18 @@ struct Step {
   std::shared_ptr<const Rows> rows;
 };
 
+// What a Load reads or a Store writes of DRAM, constants apart.
+struct Transfer {
+  int64_t begin, end;
+  bool stores;
+};
+
 // What preparing an instruction may use.
 struct Setup {
   const Kernels& kernels;
   Constants& constants;
   Slab& slab;  // for what lives as long as the program
+  std::vector<Transfer>& dram;
 
   void reads(const View& view) { constants.read(view.address, end_of(view)); }
   void writes(const View& view) { constants.write(view.address, end_of(view)); }
