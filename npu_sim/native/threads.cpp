@@ -99,6 +99,7 @@ class Workers final : public Team {
     int64_t done = 0;
     for (int other = 0; other < size_; ++other) {
       const int64_t owner = (member + other) % size_, first = pieces * owner / size_, end = pieces * (owner + 1) / size_;
+      if (member > 0 && other > 0 && end - first < 2) continue;  // its owner has it, or the caller will take it
       for (int64_t piece; (piece = take(shares_[size_t(owner)], first, end, number)) < end; ++done) {
         const int64_t begin = piece * loop.piece;
         loop.call(loop.body, begin, std::min(begin + loop.piece, loop.count), member);
