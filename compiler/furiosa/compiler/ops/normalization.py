@@ -46,7 +46,7 @@ class LpNormalization(Attrs):
     axis: int
 
 
-@rule(2, "compile with a batch of 1 or 2, or do this step in the program")
+@rule(2, "compile with a batch of 1 or 2; join other axes that come first with the next one by Reshape")
 def batch(op: Op) -> str | None:
     """Softmax and LpNormalization are accelerated for a batch of at most 2"""
     shape = op.inputs[0].type.shape
