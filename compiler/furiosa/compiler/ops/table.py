@@ -30,7 +30,10 @@ class Node(Protocol):
     def str(self, name: str, default: str) -> str: ...
 
 
-QUANTIZE = "quantize the operator's inputs and its result (QDQ form), e.g. with `furiosa quantize`"
+QUANTIZE = (
+    "quantize the operator's inputs and its result (QDQ form), e.g. with `furiosa quantize`; "
+    "what that leaves in float32 would lose too much in int8"
+)
 
 
 FOLD = "store the operator's result as a constant, e.g. with a simplifier such as onnxsim"
