@@ -187,6 +187,18 @@ def test_only_inputs_must_have_static_shapes() -> None:
         compile_model(w.bytes(), cache_enabled=False)
 
 
+def test_a_model_of_any_batch_whose_shapes_are_no_shapes_is_refused_with_a_way_out() -> None:
+    """The batch of blocks is twice that of the image, the file has 1 for any."""
+    w = Writer()
+    w.inputs = [w.tensor((1, 8, 4), "int8", 0.1, 3, signature=(-1, 8, 4))]
+    w.outputs = [w.tensor((1, 4, 4), "int8", 0.1, 3, signature=(-1, 4, 4))]
+    pads = w.tensor((1, 2), "int32", data=np.zeros((1, 2), np.int32))
+    w.op("SPACE_TO_BATCH_ND", [*w.inputs, w.ints(2), pads], w.outputs)
+    with pytest.raises(ModelError, match="`SPACE_TO_BATCH_ND_0` is not consistent") as error:
+        compile_model(w.bytes(), cache_enabled=False)
+    assert error.value.hint == "convert the model with a static input shape, batch included"
+
+
 def test_a_product_of_constants_and_a_stride_beyond_its_axis_compile() -> None:
     w, rng = Writer(), np.random.default_rng(0)
     data = rng.integers(0, 256, (10, 24)).astype(np.uint8)

@@ -56,7 +56,7 @@ class Operator:
 class Model:
     """The first subgraph of a file.
 
-    ``open``: some tensor has axes of any extent, other than a first one for the batch; their shapes may be no shapes.
+    ``open``: some tensor has an axis of any extent, as in a model of any batch; its shape may be no shape.
     """
 
     name: str
@@ -87,11 +87,12 @@ class _Reader:
         if graph is None:
             raise Damaged("there is no graph in it")
         self.names: set[str] = set()
-        self.open: dict[int, int] = {}
+        self.open: dict[int, int] = {}  # axes of any extent other than a first one for the batch, by tensor
+        self.any_extent = False
         tensors = tuple(self._tensor(index, table) for index, table in enumerate(graph.tables(0)))
         operators = tuple(self._operator(index, table) for index, table in enumerate(graph.tables(3)))
         model = Model(
-            graph.text(4) or "main", tensors, operators, graph.integers(1), graph.integers(2), bool(self.open)
+            graph.text(4) or "main", tensors, operators, graph.integers(1), graph.integers(2), self.any_extent
         )
         _check_order(model)
         for index in self.open.keys() & set(model.inputs):
@@ -122,6 +123,7 @@ class _Reader:
         shape, signature = table.integers(0), table.integers(7)
         if len(shape) > _MOST_AXES or min(shape, default=1) < 0 or prod(n or 1 for n in shape) >= _MOST_ELEMENTS:
             raise Damaged(f"tensor `{name}` has shape {shape}")
+        self.any_extent = self.any_extent or -1 in signature
         if -1 in signature and (-1 in signature[1:] or not shape or shape[0] != 1):
             self.open[index] = signature.index(-1, 1) if -1 in signature[1:] else 0
         dtype = TYPES.get(table.integer(1, "b"), "unknown")
