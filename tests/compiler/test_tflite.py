@@ -187,14 +187,68 @@ def test_only_inputs_must_have_static_shapes() -> None:
         compile_model(w.bytes(), cache_enabled=False)
 
 
+def _product_of_a_sequence() -> bytes:
+    """As converters write a product on the last of three axes for any batch; extents that are unknown are 1."""
+    w, rng = Writer(), np.random.default_rng(7)
+    x = w.tensor((1, 5, 12), "int8", 0.05, 3, signature=(-1, 5, 12))
+    w.inputs = [x]
+    shape, lead, last, count = (w.tensor(size, "int32") for size in ((3,), (2,), (1,), ()))
+    width, target, back = w.tensor((), "int32"), w.tensor((2,), "int32"), w.tensor((3,), "int32")
+    w.op("SHAPE", [x], [shape], outType=schema.TensorType.INT32)
+    w.op("GATHER", [shape, w.ints(0, 1)], [lead])
+    w.op("REDUCE_PROD", [lead, w.ints(0)], [count])
+    w.op("CONCATENATION", [lead, w.ints(8)], [back])
+    w.op("GATHER", [shape, w.ints(2)], [last])
+    w.op("REDUCE_PROD", [last, w.ints(0)], [width])
+    w.op("PACK", [count, width], [target], valuesCount=2)
+    rows = w.tensor((1, 1), "int8", 0.05, 3, signature=(-1, -1))
+    product = w.tensor((1, 8), "int8", 0.2, -5, signature=(-1, 8))
+    weights = w.tensor((8, 12), "int8", 0.01, 0, 0, rng.integers(-127, 128, (8, 12)).astype(np.int8))
+    w.outputs = [w.tensor((1, 5, 8), "int8", 0.2, -5, signature=(-1, 5, 8))]
+    w.op("RESHAPE", [x, target], [rows])
+    w.op("FULLY_CONNECTED", [rows, weights, -1], [product])
+    w.op("RESHAPE", [product, back], w.outputs)
+    return w.bytes()
+
+
+def test_shapes_that_a_model_of_any_batch_computes() -> None:
+    data, rng = _product_of_a_sequence(), np.random.default_rng(0)
+    report, results = _run(data, rng)
+    assert report["cpu_clusters"] == 0
+    for got, want in results:
+        np.testing.assert_array_equal(got, want)
+    peer = LiteRT(data)
+    inputs = [peer.random(rng)[0] for _ in range(2)]
+    with create_runner(compile_model(data, batch_size=2, cache_enabled=False).enf) as runner:
+        got = runner.run([np.concatenate(inputs)])[0]
+    np.testing.assert_array_equal(got, np.concatenate([peer.run([x])[0] for x in inputs]))
+
+
+def test_a_dilated_convolution_of_a_sequence_of_any_batch() -> None:
+    w, rng = Writer(), np.random.default_rng(3)
+    x = w.tensor((1, 8, 4), "int8", 0.05, 3, signature=(-1, 8, 4))
+    w.inputs = [x]
+    blocks, pads = w.ints(2), w.tensor((1, 2), "int32", data=np.array([[2, 2]], np.int32))
+    parts, image = w.tensor((1, 6, 4), "int8", 0.05, 3, signature=(-1, 6, 4)), w.tensor((1, 1, 6, 4), "int8", 0.05, 3)
+    sums, rows = w.tensor((1, 1, 4, 6), "int8", 0.1, -7), w.tensor((1, 4, 6), "int8", 0.1, -7)
+    weights = w.tensor((6, 1, 3, 4), "int8", 0.01, 0, 0, rng.integers(-127, 128, (6, 1, 3, 4)).astype(np.int8))
+    w.outputs = [w.tensor((1, 8, 6), "int8", 0.1, -7, signature=(-1, 8, 6))]
+    w.op("SPACE_TO_BATCH_ND", [x, blocks, pads], [parts])
+    w.op("EXPAND_DIMS", [parts, w.tensor((), "int32", data=np.int32(-3))], [image])
+    bias = w.tensor((6,), "int32", 0.0005, 0, data=rng.integers(-99, 99, 6).astype(np.int32))
+    w.op("CONV_2D", [image, weights, bias], [sums], padding=1, strideW=1, strideH=1)
+    w.op("RESHAPE", [sums, w.ints(-1, 4, 6)], [rows])
+    w.op("BATCH_TO_SPACE_ND", [rows, blocks, w.tensor((1, 2), "int32", data=np.zeros((1, 2), np.int32))], w.outputs)
+    for got, want in _run(w.bytes(), rng)[1]:
+        np.testing.assert_array_equal(got, want)
+
+
 def test_a_model_of_any_batch_whose_shapes_are_no_shapes_is_refused_with_a_way_out() -> None:
-    """The batch of blocks is twice that of the image, the file has 1 for any."""
     w = Writer()
     w.inputs = [w.tensor((1, 8, 4), "int8", 0.1, 3, signature=(-1, 8, 4))]
     w.outputs = [w.tensor((1, 4, 4), "int8", 0.1, 3, signature=(-1, 4, 4))]
-    pads = w.tensor((1, 2), "int32", data=np.zeros((1, 2), np.int32))
-    w.op("SPACE_TO_BATCH_ND", [*w.inputs, w.ints(2), pads], w.outputs)
-    with pytest.raises(ModelError, match="`SPACE_TO_BATCH_ND_0` is not consistent") as error:
+    w.op("MAXIMUM", [*w.inputs, *w.inputs], w.outputs)
+    with pytest.raises(ModelError, match="`MAXIMUM_0` is not consistent") as error:
         compile_model(w.bytes(), cache_enabled=False)
     assert error.value.hint == "convert the model with a static input shape, batch included"
 

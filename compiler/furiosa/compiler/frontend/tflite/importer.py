@@ -14,6 +14,7 @@ from furiosa.compiler.frontend.tflite.dilation import fold_dilations
 from furiosa.compiler.frontend.tflite.live import live
 from furiosa.compiler.frontend.tflite.model import Operator, read
 from furiosa.compiler.frontend.tflite.refused import stateful, unsupported
+from furiosa.compiler.frontend.tflite.shapes import settled
 from furiosa.compiler.frontend.tflite.site import Importer, Site
 from furiosa.compiler.graph import Attrs, Graph, Op, Reason
 from furiosa.compiler.ops.table import FOLD, Refusal
@@ -52,7 +53,7 @@ def import_tflite(
     damaged, inconsistent or dynamic model, UnsupportedError for a valid one that cannot be handled, and OptionError for
     ``permute``.
     """
-    model = live(fold_dilations(read(data, where)))
+    model = live(fold_dilations(settled(read(data, where))))
     importer = Importer(model, where, batch_size, _move_float)
     ranks = {model.tensors[index].name: len(model.tensors[index].shape) for index in model.inputs}
     axes = permutations(permute, ranks)

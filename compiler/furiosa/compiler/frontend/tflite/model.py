@@ -15,7 +15,7 @@ from furiosa.isa.errors import ModelError, UnsupportedError
 
 _EXPORT = "convert the model again; a valid file opens in LiteRT's `Interpreter`"
 _MOST_AXES = 8
-_MOST_ELEMENTS = 2**31
+MOST_ELEMENTS = 2**31
 UNKNOWN_AXIS = "convert the model with a static input shape, batch included"
 
 
@@ -121,7 +121,7 @@ class _Reader:
     def _tensor(self, index: int, table: Table) -> Tensor:
         name = self._unique(table.text(3), f"tensor{index}")
         shape, signature = table.integers(0), table.integers(7)
-        if len(shape) > _MOST_AXES or min(shape, default=1) < 0 or prod(n or 1 for n in shape) >= _MOST_ELEMENTS:
+        if len(shape) > _MOST_AXES or min(shape, default=1) < 0 or prod(n or 1 for n in shape) >= MOST_ELEMENTS:
             raise Damaged(f"tensor `{name}` has shape {shape}")
         self.any_extent = self.any_extent or -1 in signature
         if -1 in signature and (-1 in signature[1:] or not shape or shape[0] != 1):
