@@ -14,7 +14,7 @@ from furiosa.compiler import gir
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.graph import Op
 from furiosa.isa.errors import ModelError, UnsupportedError
-from furiosa.isa.instructions import Copy, Load, Store
+from furiosa.isa.instructions import Add, Copy, Load, Store, Table
 from furiosa.isa.target import target
 
 
@@ -120,6 +120,26 @@ def test_part_written_concatenation_may_leave_sram() -> None:
     cluster = net.cluster(net.mean(net.concat(3, a, y)), net.pool("max", a))
     for program in same_at_any_size(cluster, [3000, 5000, 6000, 7000, 8000, 9000, 10_000]):
         assert _copies(program) == 0
+
+
+def test_functions_and_sums_are_written_over_what_nothing_else_reads() -> None:
+    net = Net()
+    x = net.conv(net.input(1, 16, 16, 8), 16)
+    y = net.table(net.conv(x, 16))
+    total = net.binary("add", x, y)
+    program, *_ = same_at_any_size(net.cluster(net.mean(total)), [1 << 20, 6000, 3000])
+    held = [slot for slot in program.slots if slot.role == "activation" and slot.size == x.type.size]
+    assert len(held) == 2  # x, which both convolution and sum read, and one buffer for all that is made of it
+    table, add = (step.instruction for step in program.steps if isinstance(step.instruction, Table | Add))
+    assert isinstance(table, Table) and isinstance(add, Add)
+    assert table.x == table.y and add.y in (add.a, add.b)
+
+
+def test_what_is_read_again_keeps_its_bytes() -> None:
+    net = Net()
+    x = net.conv(net.input(1, 16, 16, 8), 16)
+    result = net.concat(3, net.binary("add", net.table(x), net.table(x)), net.binary("mul", x, x))
+    same_at_any_size(net.cluster(net.mean(result), net.binary("sub", x, net.table(x))), [1 << 20, 6000, 3000])
 
 
 def test_views_cost_nothing() -> None:

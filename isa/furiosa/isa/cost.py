@@ -128,12 +128,13 @@ def _transfer(view: View, target: Target) -> int:
 
 
 def _convolution(inst: lir.Conv2d, target: Target) -> int:
-    """conv_start + ceil(blocks / slices) * reduction * step + taps * mac_rows / broadcast_bytes_per_cycle.
+    """conv_start + ceil(blocks / slices) * (reduction + gathers) + taps * mac_rows / broadcast_bytes_per_cycle.
 
     The array of a slice computes one block at a time: ``mac_rows`` pixels side by side in one output row (a *strip*) by
     ``mac_columns`` output channels of one group. A row whose width is no multiple of ``mac_rows`` leaves units idle. A
-    step of the reduction (kernel rows * columns * input channels of the group) takes one cycle, or ``gather_cycles``
-    when the channels of the input are a part of a wider tensor, so that its pixels do not lie side by side.
+    step of the reduction (kernel rows * columns * input channels of the group) takes one cycle. When the channels of the
+    input are a part of a wider tensor, its pixels do not lie side by side: a block first gathers them, which takes
+    ``gather_cycles`` for every input channel of the group, however many kernel positions then use it.
 
     Every tap (a kernel position of an input channel, for one strip) is broadcast to the slices that compute its output
     channels, over a network that all slices share. When there are more strips than ``broadcast_strips``, the slices
@@ -143,10 +144,10 @@ def _convolution(inst: lir.Conv2d, target: Target) -> int:
     strips = n * p * _ceil(q, target.mac_rows)
     blocks = strips * inst.groups * _ceil(k // inst.groups, target.mac_columns)
     reduction = inst.kernel[0] * inst.kernel[1] * (inst.x.shape[3] // inst.groups)
-    step = target.gather_cycles if _is_part(inst.x) else 1
+    gathers = inst.x.shape[3] // inst.groups * target.gather_cycles if _is_part(inst.x) else 0
     taps = reduction * inst.groups * min(strips, target.broadcast_strips)
     broadcast = _ceil(taps * target.mac_rows, target.broadcast_bytes_per_cycle)
-    return target.conv_start_cycles + _ceil(blocks, target.slices) * reduction * step + broadcast
+    return target.conv_start_cycles + _ceil(blocks, target.slices) * (reduction + gathers) + broadcast
 
 
 def _matmul(inst: lir.MatMul, target: Target) -> int:

@@ -29,6 +29,16 @@ class Arena:
                 return start
         return None
 
+    def take_last(self, size: int) -> int | None:
+        """Like ``take``, but the highest free address."""
+        size = aligned(size)
+        for index in reversed(range(len(self._starts))):
+            if self._ends[index] - self._starts[index] >= size:
+                end = self._ends[index]
+                self._cut(index, end - size, end)
+                return end - size
+        return None
+
     def take_in_turn(self, size: int, cursor: int) -> int | None:
         """Like ``take``, but in the largest hole, from ``cursor`` on where that leaves room.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from furiosa.compiler.gir.boxes import Box, input_box, parts
-from furiosa.compiler.gir.jobs import Job, Ref, Work
+from furiosa.compiler.gir.jobs import Job, Work
 
 
 def bandable(work: Work) -> int:
@@ -52,10 +52,7 @@ def _ready(band: Job, earlier: Sequence[Job], done: Sequence[int]) -> bool:
     for ref, reads in zip(band.inputs, band.reads):
         last = input_box(reads, box).stop[1]
         for job, rows in zip(earlier, done):
-            if job.output.buffer is ref.buffer and rows < (last if _same(job.output, ref) else job.shape[1]):
+            if job.output.buffer is ref.buffer and rows < (last if job.output.place == ref.place else job.shape[1]):
                 return False
     return True
 
-
-def _same(one: Ref, other: Ref) -> bool:
-    return (one.offset, one.shape, one.strides) == (other.offset, other.shape, other.strides)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.effort import DEFAULT_EFFORT, Effort
@@ -13,39 +15,44 @@ from furiosa.compiler.gir.search import search
 from furiosa.isa.errors import UnsupportedError
 from furiosa.isa.target import Target
 
-_TRIED = 4
-_LEAST = 1 << 16
-
 
 def build(cluster: Cluster, target: Target, effort: Effort = DEFAULT_EFFORT) -> Gir:
     """Tile, schedule and place an NPU cluster on a target; equal arguments give the equal GIR.
 
-    Where SRAM is tight or the tensor unit waits, the schedules for less SRAM are tried too, and the one with the
-    shortest timeline is taken: a rule that looks one job ahead can do worse with more room, and so can transfers that
-    come to hold each other up. More effort never makes the timeline longer.
+    The schedules for less SRAM are tried too, and the one with the shortest timeline is taken: a rule that looks one job
+    ahead can do worse with more room, and so can transfers that come to hold each other up. So of two targets whose SRAM
+    is 2**n or 3 * 2**n bytes the larger one is never slower. More effort never makes the timeline longer.
 
     Raises UnsupportedError naming the operator and its bytes when one does not fit the target's SRAM however it is cut.
     """
-    first = candidate(cluster, target, Choices(target.sram_bytes))
+    best = candidate(cluster, target, Choices(target.sram_bytes))
     if effort.level == 0:
-        return first.gir
-    best = first
-    if first.tight or first.waits:
-        best = min((first, *_with_less(cluster, target)), key=lambda each: each.cycles)
+        return best.gir
+    best = min((best, *_others(cluster, best)), key=lambda each: each.cycles)
     return search(cluster, best, effort).gir if effort.level > 1 else best.gir
 
 
-def _with_less(cluster: Cluster, target: Target) -> Iterator[Candidate]:
-    """The schedules for the next sizes of SRAM below the target's, as far as there are any."""
-    for room in _smaller(target.sram_bytes):
-        try:
-            yield candidate(cluster, target, Choices(room))
-        except UnsupportedError:
-            return
+def _others(cluster: Cluster, first: Candidate) -> Iterator[Candidate]:
+    """The schedules for the sizes of SRAM below, and where one is tight, also that which fills it from both ends.
+
+    The last is one whose transfers alone take longer than the best: with less room still more is moved.
+    """
+    best, found = first.cycles, first
+    sizes = iter(_smaller(first.target.sram_bytes))
+    with suppress(UnsupportedError):
+        while found.moving <= best:
+            if found.tight and not found.choices.ends:
+                choices = replace(found.choices, ends=True)
+            elif size := next(sizes, 0):
+                choices = Choices(size)
+            else:
+                return
+            found = candidate(cluster, first.target, choices)
+            best = min(best, found.cycles)
+            yield found
 
 
 def _smaller(room: int) -> list[int]:
-    """The next sizes below ``room`` of the form 2**n or 3 * 2**n, descending; small ones take long and gain nothing."""
-    top = room.bit_length()
-    sizes = {base << power for power in range(top - _TRIED, top) if power >= 0 for base in (1, 3)}
-    return sorted((size for size in sizes if _LEAST <= size < room), reverse=True)[:_TRIED]
+    """The sizes below ``room`` of the form 2**n or 3 * 2**n, descending."""
+    sizes = {base << power for power in range(room.bit_length()) for base in (1, 3)}
+    return sorted((size for size in sizes if size < room), reverse=True)

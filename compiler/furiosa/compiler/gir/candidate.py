@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.gir.bands import in_bands
@@ -52,10 +51,10 @@ class Candidate:
         return self.timeline.cycles
 
     @property
-    def waits(self) -> bool:
-        """Whether the tensor unit waits between its first and its last instruction."""
-        working = [span for span, inst in zip(self.timeline.spans, self.instructions) if inst.engine is Engine.COMPUTE]
-        return any(before[1] < after[0] for before, after in pairwise(working))
+    def moving(self) -> int:
+        """How long the DRAM port is busy."""
+        spans = zip(self.timeline.spans, self.instructions)
+        return sum(end - start for (start, end), inst in spans if inst.engine is not Engine.COMPUTE)
 
 
 def work_of(cluster: Cluster, choices: Choices) -> Work:

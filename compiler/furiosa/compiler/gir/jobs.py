@@ -1,12 +1,15 @@
 """Jobs and buffers: what an NPU cluster computes, in order, and which tensors share which bytes.
 
-A view has the bytes of its input. The inputs of a concatenation are made inside its buffer where nothing forbids it.
+A view has the bytes of its input. The inputs of a concatenation are made inside its buffer where nothing forbids it, and
+an element-wise operator writes its result over an operand that nothing else reads.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from math import prod
 
 from furiosa.compiler.cluster import Cluster
@@ -15,6 +18,9 @@ from furiosa.compiler.gir.rows import CONCAT, COPY, ROWS, Emit, Parameter, Row, 
 from furiosa.compiler.graph import Op
 from furiosa.isa.errors import InternalError
 from furiosa.isa.instructions import View
+
+_IN_PLACE = ("npu.table", "npu.add", "npu.sub", "npu.mul")
+"""Operators whose instructions may write their result over an operand with the same addresses."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +77,11 @@ class Ref:
     offset: int
     shape: Four
     strides: Four
+
+    @property
+    def place(self) -> tuple[int, Four, Four]:
+        """Offset, shape and strides."""
+        return self.offset, self.shape, self.strides
 
     def at(self, box: Box) -> int:
         """The offset of the first element of a box."""
@@ -210,8 +221,9 @@ class _Builder:
         return buffer
 
     def _place(self) -> None:
-        """Give every tensor its place, the outer of nested concatenations before the inner."""
+        """Give every tensor its place: results before operands, the outer of nested concatenations before the inner."""
         ops = self._cluster.ops
+        readers = Counter(x for op in ops for x in op.inputs)
         viewed = {op.inputs[0] for op in ops if op.kind == "npu.view"}
         free = {op for op in ops if op.kind.startswith("npu.") and op.kind != "npu.view"}
         free -= viewed | set(self._cluster.outputs)
@@ -224,6 +236,10 @@ class _Builder:
                 for x, start in zip(op.inputs, _starts(op)):
                     if x in free and x not in self._refs:
                         self._refs[x] = self._refs[op].part(x.name, start, four(x))
+            elif op.kind in _IN_PLACE:
+                over = (x for x in op.inputs if x in free and readers[x] == 1 and four(x) == four(op))
+                for x in islice(over, 1):
+                    self._refs[x] = self._refs[op].part(x.name, (0, 0, 0, 0), four(x))
 
     def _ref(self, op: Op) -> Ref:
         """Where a tensor lies; follows views down to what they show."""

@@ -31,8 +31,9 @@ class Dependencies:
                     writers.append(job.number)
 
     def _add(self, earlier: Sequence[int], later: int) -> None:
-        self.before[later].update(earlier)
-        for number in earlier:
+        others = [number for number in earlier if number != later]
+        self.before[later].update(others)
+        for number in others:
             self.after[number].add(later)
 
     def earlier(self, order: Order, place: int, to: int) -> Order:

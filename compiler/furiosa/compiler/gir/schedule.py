@@ -64,6 +64,7 @@ class Schedule:
         self._sram = Arena(choices.room)
         self._last_use = LastUse()
         self._cursor = 0
+        self._top = False
         self._issued = 0
         self.starts: list[int] = []
         self._resident: list[tuple[int, int]] = []
@@ -140,9 +141,11 @@ class Schedule:
 
     def _hold(self, buffer: Buffer) -> bool:
         """Try to give a buffer an SRAM address."""
-        buffer.address = self._sram.take(buffer.size)
+        take = self._sram.take_last if self._top else self._sram.take
+        buffer.address = take(buffer.size)
         if buffer.address is None:
             return False
+        self._top = self._choices.ends and not self._top
         buffer.first = len(self._steps)
         self.sram_bytes = max(self.sram_bytes, buffer.address + buffer.size)
         return True
@@ -261,13 +264,14 @@ class Schedule:
         address = self._take(tiling.bytes) if tiling.bytes else 0
         rings = Rings.of(job, tiling, address, self.slots, self._last_use)
         out = job.output.buffer
+        ready = [ref.buffer.ready for ref in job.inputs]  # what a job in place stores itself is none of its operands
         for box in tiling.boxes:
             placed = job.placed(box)
             boxes = tuple(input_box(reads, placed) for reads in job.reads)
             addresses = self._parameters(index, job, box, rings.params, loads)
             xs = tuple(
-                self._operand(ref, need, ring if streamed else None, loads)
-                for ref, need, ring, streamed in zip(job.inputs, boxes, rings.inputs, streams.inputs)
+                self._operand(ref, need, ring if streamed else None, after, loads)
+                for ref, need, ring, streamed, after in zip(job.inputs, boxes, rings.inputs, streams.inputs, ready)
             )
             now = len(self._steps)
             if streams.output:
@@ -297,8 +301,8 @@ class Schedule:
         self.sram_bytes = max(self.sram_bytes, self._cursor)
         return address
 
-    def _operand(self, ref: Ref, box: Box, ring: Ring | None, loads: list[Prefetch]) -> View | None:
-        """The view of an input box: in its buffer, or in a slot that it is loaded into."""
+    def _operand(self, ref: Ref, box: Box, ring: Ring | None, ready: int, loads: list[Prefetch]) -> View | None:
+        """The view of an input box: in its buffer, or in a slot that it is loaded into after step ``ready``."""
         buffer = ref.buffer
         if not box.size:
             return None
@@ -309,7 +313,7 @@ class Schedule:
             assert buffer.dram is not None
             ring.turn(box, 0)
             view = View.dense(ring.slot, box.shape)
-            ring.first = self._issue(ring.slot, ring.role.size, buffer.ready)
+            ring.first = self._issue(ring.slot, ring.role.size, ready)
             loads.append(Prefetch(ring.first, Load(dst=view, src=buffer.dram + ref.at(box), src_strides=ref.strides)))
         return View.dense(ring.slot, box.shape)
 
@@ -357,7 +361,8 @@ class Schedule:
         out.missing -= 1
         if out.address is not None:
             out.stored = False
-            out.parts.append(job.output)
+            if job.output.place not in {part.place for part in out.parts}:
+                out.parts.append(job.output)
             if out.output and not out.missing:
                 self._store(out)
         for buffer in _distinct(job):
