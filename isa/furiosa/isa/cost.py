@@ -132,8 +132,8 @@ def _convolution(inst: lir.Conv2d, target: Target) -> int:
 
     The array of a slice computes one block at a time: ``mac_rows`` pixels side by side in one output row (a *strip*) by
     ``mac_columns`` output channels of one group. A row whose width is no multiple of ``mac_rows`` leaves units idle. A
-    step of the reduction (kernel rows * columns * input channels of the group) takes one cycle. When the channels of the
-    input are a part of a wider tensor, its pixels do not lie side by side: a block first gathers them, which takes
+    step of the reduction (kernel rows * columns * input channels of the group) takes one cycle. When the channels of
+    the input are a part of a wider tensor, its pixels do not lie side by side: a block first gathers them, which takes
     ``gather_cycles`` for every input channel of the group, however many kernel positions then use it.
 
     Every tap (a kernel position of an input channel, for one strip) is broadcast to the slices that compute its output

@@ -55,4 +55,3 @@ def _ready(band: Job, earlier: Sequence[Job], done: Sequence[int]) -> bool:
             if job.output.buffer is ref.buffer and rows < (last if job.output.place == ref.place else job.shape[1]):
                 return False
     return True
-

@@ -19,9 +19,9 @@ from furiosa.isa.target import Target
 def build(cluster: Cluster, target: Target, effort: Effort = DEFAULT_EFFORT) -> Gir:
     """Tile, schedule and place an NPU cluster on a target; equal arguments give the equal GIR.
 
-    The schedules for less SRAM are tried too, and the one with the shortest timeline is taken: a rule that looks one job
-    ahead can do worse with more room, and so can transfers that come to hold each other up. So of two targets whose SRAM
-    is 2**n or 3 * 2**n bytes the larger one is never slower. More effort never makes the timeline longer.
+    The schedules for less SRAM are tried too, and the one with the shortest timeline is taken: a rule that looks one
+    job ahead can do worse with more room, and so can transfers that come to hold each other up. So of two targets whose
+    SRAM is 2**n or 3 * 2**n bytes the larger one is never slower. More effort never makes the timeline longer.
 
     Raises UnsupportedError naming the operator and its bytes when one does not fit the target's SRAM however it is cut.
     """

@@ -1,7 +1,7 @@
 """Jobs and buffers: what an NPU cluster computes, in order, and which tensors share which bytes.
 
-A view has the bytes of its input. The inputs of a concatenation are made inside its buffer where nothing forbids it, and
-an element-wise operator writes its result over an operand that nothing else reads.
+A view has the bytes of its input. The inputs of a concatenation are made inside its buffer where nothing forbids it,
+and an element-wise operator writes its result over an operand that nothing else reads.
 """
 
 from __future__ import annotations
