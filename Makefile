@@ -5,7 +5,8 @@ VENV ?= .venv
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-NATIVE := npu_sim/CMakeLists.txt $(wildcard npu_sim/native/*.cpp npu_sim/native/*.h)
+CPP := $(wildcard npu_sim/native/*.cpp npu_sim/native/*.h)
+NATIVE := npu_sim/CMakeLists.txt $(CPP)
 
 # Commands start a third faster with compiled modules, which Python writes itself unless PYTHONDONTWRITEBYTECODE is set.
 ROOMS := compiler furiosa_cli isa npu_sim quantizer runtime server
@@ -48,10 +49,12 @@ clean: ## remove what was built, and .venv
 format: $(READY)
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
+	@$(BIN)/clang-format -i $(CPP)
 
 lint: $(READY)
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run \`make format\`"; exit 1; }
 	@$(BIN)/ruff check .
+	@$(BIN)/clang-format --dry-run --Werror $(CPP)
 
 types: $(READY)
 	@$(BIN)/mypy

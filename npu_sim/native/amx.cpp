@@ -1,4 +1,5 @@
-// Kernels for AMX: matrices of 16 pixels by 64 bytes and of 64 bytes by 16 channels, in tiles. All else is as for AVX-512.
+// Kernels for AMX: matrices of 16 pixels by 64 bytes and of 64 bytes by 16 channels, in tiles. All else is as for
+// AVX-512.
 #include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -12,9 +13,9 @@
 namespace furiosa {
 namespace {
 
-constexpr int kRows = 16;       // of a tile
-constexpr int kRowBytes = 64;   // of a row of a tile
-constexpr int kStepBytes = 128;  // of a step of weights: 32 channels, four bytes each
+constexpr int kRows = 16;         // of a tile
+constexpr int kRowBytes = 64;     // of a row of a tile
+constexpr int kStepBytes = 128;   // of a step of weights: 32 channels, four bytes each
 constexpr int kPixelBytes = 256;  // of a pixel's sums: 64 channels, four bytes each
 
 // What LDTILECFG reads. Tiles 0 to 3 are sums, 4 and 5 pixels, 6 and 7 weights.

@@ -1,6 +1,6 @@
-// AveragePool2d, AddAveragePool2d and GlobalAveragePool: y = requantize(sum / count / y_scale), the sum of real values in
-// float32, row by row and from left to right; or requantize(sum * (x_scale / (y_scale * count))), the sum an exact int32.
-// LiteRT's window mean is that of the stored integers, rounded half away from zero.
+// AveragePool2d, AddAveragePool2d and GlobalAveragePool: y = requantize(sum / count / y_scale), the sum of real values
+// in float32, row by row and from left to right; or requantize(sum * (x_scale / (y_scale * count))), the sum an exact
+// int32. LiteRT's window mean is that of the stored integers, rounded half away from zero.
 #include <algorithm>
 
 #include "lines.h"
@@ -53,7 +53,8 @@ void average_window(const Inst& inst, const View& image, const Kernels& kernels,
   uint8_t line[kLine];
   std::fill(sum, sum + size, 0.0f);
   for (int r = rows.first; r < rows.end; ++r) {
-    for (int c = columns.first; c < columns.end; ++c) tap(top + r * inst.dilations[0], left + c * inst.dilations[1], sum);
+    for (int c = columns.first; c < columns.end; ++c)
+      tap(top + r * inst.dilations[0], left + c * inst.dilations[1], sum);
   }
   const int64_t y_step = inst.y.strides[3];
   kernels.mean(sum, target(y, y_step, line), size, count, inst.y_scale, round.zero, round.requantize);
@@ -61,7 +62,7 @@ void average_window(const Inst& inst, const View& image, const Kernels& kernels,
 }
 
 const uint8_t* pixel(const Run& run, const View& view, int64_t n, int64_t h, int64_t w, int64_t c) {
-  const int32_t(&strides)[4] = view.strides;
+  const int32_t (&strides)[4] = view.strides;
   return run.sram + view.address + n * strides[0] + h * strides[1] + w * strides[2] + c * strides[3];
 }
 
@@ -78,7 +79,8 @@ void lite_average_window(const AveragePool2d& inst, const Run& run, const Kernel
   uint8_t line[kLine];
   for (int r = rows.first; r < rows.end; ++r) {
     for (int c = columns.first; c < columns.end; ++c) {
-      kernels.add_up(gather(pixel(run, x, n, top + r, left + c, channel), x.strides[3], size, line), sum, size, reading);
+      kernels.add_up(gather(pixel(run, x, n, top + r, left + c, channel), x.strides[3], size, line), sum, size,
+                     reading);
     }
   }
   for (int64_t i = 0; i < size; ++i) {
@@ -98,8 +100,10 @@ void each_window(const Inst& inst, Run& run, Body&& body) {
       const int64_t row = task / lines, n = row / y.shape[1], p = row % y.shape[1], channel = task % lines * kLine;
       const int64_t size = std::min(kLine, y.shape[3] - channel);
       for (int q = 0; q < y.shape[2]; ++q) {
-        uint8_t* out = run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2] + channel * y.strides[3];
-        body(Window{n, int(p) * inst.strides[0] - inst.pads[0], q * inst.strides[1] - inst.pads[1], channel, size, out});
+        uint8_t* out =
+            run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2] + channel * y.strides[3];
+        body(
+            Window{n, int(p) * inst.strides[0] - inst.pads[0], q * inst.strides[1] - inst.pads[1], channel, size, out});
       }
     }
   });
@@ -134,7 +138,8 @@ Step prepare(const AveragePool2d& inst, Setup& setup) {
       if (inst.framework == kTflite) return lite_average_window(inst, run, kernels, window);
       average_window(inst, inst.x, kernels, window, [&](int64_t h, int64_t w, float* sum) {
         uint8_t line[kLine];
-        const uint8_t* x = gather(pixel(run, inst.x, window.n, h, w, window.channel), inst.x.strides[3], window.size, line);
+        const uint8_t* x =
+            gather(pixel(run, inst.x, window.n, h, w, window.channel), inst.x.strides[3], window.size, line);
         kernels.add_scaled(x, sum, window.size, reading, inst.x_scale);
       });
     });
@@ -147,8 +152,14 @@ Step prepare(const AddAveragePool2d& inst, Setup& setup) {
   setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   return [inst, &kernels](Run& run) {
-    const Pair pair{Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero),
-                    inst.a_scale, inst.b_scale, inst.y_scale, 0.0f, false, {}};
+    const Pair pair{Reading::centred(inst.a_type, inst.a_zero),
+                    Reading::centred(inst.b_type, inst.b_zero),
+                    inst.a_scale,
+                    inst.b_scale,
+                    inst.y_scale,
+                    0.0f,
+                    false,
+                    {}};
     each_window(inst, run, [&](const Window& window) {
       average_window(inst, inst.a, kernels, window, [&](int64_t h, int64_t w, float* sum) {
         uint8_t a_line[kLine], b_line[kLine];

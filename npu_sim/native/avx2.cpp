@@ -37,8 +37,8 @@ void tile(const ConvPixels& t, const Scale& scale, int first) {
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
     const bool two = t.channels > 8;
-    store(t.y[first + p] + t.y_offset,
-          two ? pack.bytes(sum[p][0], sum[p][1], scale) : pack.bytes(sum[p][0], scale), t.channels);
+    store(t.y[first + p] + t.y_offset, two ? pack.bytes(sum[p][0], sum[p][1], scale) : pack.bytes(sum[p][0], scale),
+          t.channels);
   }
 }
 

@@ -34,8 +34,8 @@ inline __attribute__((always_inline)) void depthwise_pixels(const DepthwiseRow& 
   }
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    store(row.y + (pixel + p) * row.y_step + channel, pack.bytes(sum[p][0], sum[p][1], Floats(row.multipliers + channel)),
-          row.channels - channel);
+    store(row.y + (pixel + p) * row.y_step + channel,
+          pack.bytes(sum[p][0], sum[p][1], Floats(row.multipliers + channel)), row.channels - channel);
   }
 }
 

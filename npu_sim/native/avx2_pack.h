@@ -30,7 +30,8 @@ class Fixed {
     const __m256i factor = row(kFactor, at), right = row(kRight, at), half = _mm256_set1_epi64x(1 << 30);
     const __m256i v = _mm256_sllv_epi32(sum, row(kLeft, at));
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(v, factor), half);
-    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(v, 32), _mm256_srli_epi64(factor, 32)), half);
+    const __m256i odd =
+        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(v, 32), _mm256_srli_epi64(factor, 32)), half);
     const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
     const __m256i whole = _mm256_srav_epi32(high, right);
     const __m256i away = _mm256_and_si256(_mm256_srai_epi32(high, 31), row(kAway, at));
@@ -46,8 +47,8 @@ class Fixed {
   const int32_t* rows_;
 };
 
-// The requantization of vectors of 8 sums, each times its multiplier (`Floats` or `Fixed`): clamp(rint(v), lo, hi) + zero. Packing within
-// lanes of 128 bits leaves the channels of `lane_order` in order.
+// The requantization of vectors of 8 sums, each times its multiplier (`Floats` or `Fixed`): clamp(rint(v), lo, hi) +
+// zero. Packing within lanes of 128 bits leaves the channels of `lane_order` in order.
 class Pack {
  public:
   explicit Pack(const Requantize& r)

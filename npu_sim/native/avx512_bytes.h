@@ -58,21 +58,19 @@ inline void wide_pairs(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n
 void wide_scaled_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
   const __m512 a_scale = _mm512_set1_ps(pair.a_scale), b_scale = _mm512_set1_ps(pair.b_scale);
   const __m512 fixed = _mm512_set1_ps(pair.fixed);
-  wide_pairs(a, b, y, n, pair, [=](__m512 u, __m512 v) {
-    return _mm512_fmadd_ps(u, a_scale, _mm512_fmadd_ps(v, b_scale, fixed));
-  });
+  wide_pairs(a, b, y, n, pair,
+             [=](__m512 u, __m512 v) { return _mm512_fmadd_ps(u, a_scale, _mm512_fmadd_ps(v, b_scale, fixed)); });
 }
 
 void wide_scaled_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
   const __m512 scale = _mm512_set1_ps(pair.a_scale), fixed = _mm512_set1_ps(pair.fixed);
-  wide_pairs(a, b, y, n, pair, [=](__m512 u, __m512 v) {
-    return _mm512_add_ps(_mm512_mul_ps(_mm512_mul_ps(u, v), scale), fixed);
-  });
+  wide_pairs(a, b, y, n, pair,
+             [=](__m512 u, __m512 v) { return _mm512_add_ps(_mm512_mul_ps(_mm512_mul_ps(u, v), scale), fixed); });
 }
 
-// x / y for a constant y, correctly rounded: the product with 1 / y, corrected once by its remainder, for ordinary x and y
-// (Markstein's theorem; Brisebarre, Muller and Raina, "Accelerating Correctly Rounded Floating-Point Division when the
-// Divisor Is Known in Advance", 2004).
+// x / y for a constant y, correctly rounded: the product with 1 / y, corrected once by its remainder, for ordinary x
+// and y (Markstein's theorem; Brisebarre, Muller and Raina, "Accelerating Correctly Rounded Floating-Point Division
+// when the Divisor Is Known in Advance", 2004).
 class Divide {
  public:
   explicit Divide(float y) : y_(_mm512_set1_ps(y)), inverse_(_mm512_set1_ps(1.0f / y)) {}
@@ -114,7 +112,8 @@ void wide_real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, co
 
 // y = requantize(quotient(x)), in vectors as far as they are full.
 template <bool kBounded, class Quotient>
-inline void wide_quotient(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize, Quotient quotient) {
+inline void wide_quotient(const float* x, uint8_t* y, int64_t n, float scale, const Requantize& requantize,
+                          Quotient quotient) {
   const Pack<kBounded> pack(requantize);
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   int64_t i = 0;

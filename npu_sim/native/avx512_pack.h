@@ -10,15 +10,16 @@ namespace {
 
 // The requantization of vectors of 16 values: clamp(rint(v), lo, hi) + zero.
 //
-// Packing instructions saturate and work within lanes of 128 bits: they leave the channels of `lane_order` in order. With
-// `kBounded` the values must lie in the range of int32, which saves a minimum each.
+// Packing instructions saturate and work within lanes of 128 bits: they leave the channels of `lane_order` in order.
+// With `kBounded` the values must lie in the range of int32, which saves a minimum each.
 template <bool kBounded>
 class Pack {
  public:
   explicit Pack(const Requantize& r) {
     const int lo = int(r.lo) + r.zero, hi = int(r.hi) + r.zero, shift = lo < 0 ? 128 : 0;
     hi_ = _mm512_set1_ps(r.hi);
-    zero_ = _mm512_set1_epi16(int16_t(r.zero)), lo_ = _mm512_set1_epi16(int16_t(lo)), top_ = _mm512_set1_epi16(int16_t(hi));
+    zero_ = _mm512_set1_epi16(int16_t(r.zero)), lo_ = _mm512_set1_epi16(int16_t(lo)),
+    top_ = _mm512_set1_epi16(int16_t(hi));
     shifted_zero_ = _mm512_set1_epi16(int16_t(r.zero + shift));
     shifted_lo_ = _mm512_set1_epi8(int8_t(lo + shift)), shifted_top_ = _mm512_set1_epi8(int8_t(hi + shift));
     flip_ = _mm512_set1_epi8(int8_t(shift));
@@ -27,7 +28,8 @@ class Pack {
   // Four vectors as 64 bytes. Signed results are packed as unsigned ones 128 higher.
   __m512i bytes(__m512 v0, __m512 v1, __m512 v2, __m512 v3) const {
     const __m512i low = _mm512_packs_epi32(rint(v0), rint(v1)), high = _mm512_packs_epi32(rint(v2), rint(v3));
-    const __m512i y = _mm512_packus_epi16(_mm512_adds_epi16(low, shifted_zero_), _mm512_adds_epi16(high, shifted_zero_));
+    const __m512i y =
+        _mm512_packus_epi16(_mm512_adds_epi16(low, shifted_zero_), _mm512_adds_epi16(high, shifted_zero_));
     return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(y, shifted_lo_), shifted_top_), flip_);
   }
 
@@ -47,7 +49,8 @@ class Pack {
  private:
   // NaN stays NaN in this order of operands, and converts to the least int32.
   __m512i rint(__m512 v) const {
-    return _mm512_cvt_roundps_epi32(kBounded ? v : _mm512_min_ps(hi_, v), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return _mm512_cvt_roundps_epi32(kBounded ? v : _mm512_min_ps(hi_, v),
+                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
 
   __m512 hi_;
@@ -76,7 +79,8 @@ class Fixed {
     const __m512i factor = row(kFactor, at), right = row(kRight, at), half = _mm512_set1_epi64(1 << 30);
     const __m512i v = _mm512_sllv_epi32(sum, row(kLeft, at));
     const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, factor), half);
-    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), _mm512_srli_epi64(factor, 32)), half);
+    const __m512i odd =
+        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), _mm512_srli_epi64(factor, 32)), half);
     const __m512i high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
     const __m512i whole = _mm512_srav_epi32(high, right);
     const __m512i away = _mm512_and_si512(_mm512_srai_epi32(high, 31), row(kAway, at));
@@ -122,7 +126,8 @@ inline void store(uint8_t* y, __m128i bytes, int n) {
 
 // `Vectors` sums, as `ConvFormat::position` orders the channels, to `n` bytes.
 template <bool kBounded, int Vectors, class Scale>
-inline __attribute__((always_inline)) void finish(const Pack<kBounded>& pack, const __m512i (&sum)[Vectors], const Scale& scale, uint8_t* y, int n) {
+inline __attribute__((always_inline)) void finish(const Pack<kBounded>& pack, const __m512i (&sum)[Vectors],
+                                                  const Scale& scale, uint8_t* y, int n) {
   if constexpr (Vectors == 4) {
     store(y, pack.bytes(scale(sum[0], 0), scale(sum[1], 16), scale(sum[2], 32), scale(sum[3], 48)), n);
     return;

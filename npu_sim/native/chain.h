@@ -1,5 +1,5 @@
-// Chains: consecutive steps done band by band. What a step leaves in the cache the next one finds there, and threads meet
-// once a chain instead of once a step.
+// Chains: consecutive steps done band by band. What a step leaves in the cache the next one finds there, and threads
+// meet once a chain instead of once a step.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@ namespace furiosa {
 
 class Chain {
  public:
-  // Whether the bands of a step may follow those of the steps before: no band needs, or changes, bytes that another band
-  // changes.
+  // Whether the bands of a step may follow those of the steps before: no band needs, or changes, bytes that another
+  // band changes.
   bool takes(const Step& next) const;
   void append(Step next);
   void run(Run& run) const;

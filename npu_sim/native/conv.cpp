@@ -11,12 +11,13 @@
 namespace furiosa {
 namespace {
 
-constexpr int64_t kStripBytes = 192 << 10;  // a strip and a block of weights stay in the second-level cache,
-constexpr int64_t kWeightBytes = 256 << 10;  // as do the weights of all blocks when pixels are the outer loop
+constexpr int64_t kStripBytes = 192 << 10;      // a strip and a block of weights stay in the second-level cache,
+constexpr int64_t kWeightBytes = 256 << 10;     // as do the weights of all blocks when pixels are the outer loop
 constexpr int64_t kOwnWeightBytes = 512 << 10;  // with more weights than that, reading all of them costs a thread more
                                                 // than reading pixels that another one has written
-constexpr int64_t kTasksPerThread = 3;  // at most: several balance threads that others hold up,
-constexpr int64_t kTaskWork = 4 << 20;  // but each must be worth it, the more so the more pixels a kernel takes at a time
+constexpr int64_t kTasksPerThread = 3;          // at most: several balance threads that others hold up,
+constexpr int64_t kTaskWork =
+    4 << 20;  // but each must be worth it, the more so the more pixels a kernel takes at a time
 
 // A matrix product with one row an image is a convolution along a row of N pixels.
 Conv2d merge_images(Conv2d inst) {
@@ -55,7 +56,9 @@ struct Packed {
 class Plan {
  public:
   Plan(const Conv2d& original, const Kernels& kernels)
-      : inst_(take_pixels(merge_images(original))), kernels_(kernels), format_(kernels.conv),
+      : inst_(take_pixels(merge_images(original))),
+        kernels_(kernels),
+        format_(kernels.conv),
         parts_(format_.wide ? 0 : inst_.w_zero),
         strip_(inst_, inst_.y.shape[2], format_.wide, 1, kernels) {
     group_inputs_ = inst_.x.shape[3] / inst_.groups;
@@ -82,7 +85,9 @@ class Plan {
   // Whether each thread may as well read all weights.
   bool light() const { return inst_.groups * blocks_ * block_bytes_ <= kOwnWeightBytes; }
   // Multiplications.
-  int64_t work() const { return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * inst_.y.shape[3] * products(); }
+  int64_t work() const {
+    return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * inst_.y.shape[3] * products();
+  }
   int64_t weight_bytes() const { return inst_.y.shape[3] * products() / parts_.count(); }
   int64_t multiplier_bytes() const { return int64_t(inst_.rounding ? 12 : 4) * inst_.y.shape[3]; }
 
@@ -134,10 +139,12 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   for (int k = 0; k < inst_.y.shape[3]; ++k) {
     const int64_t block = int64_t(k / group_outputs_) * blocks_ + k % group_outputs_ / format_.channels;
     const int first = k % group_outputs_ / format_.channels * format_.channels;
-    const int channel = format_.position(k % group_outputs_ - first, std::min(format_.channels, group_outputs_ - first));
+    const int channel =
+        format_.position(k % group_outputs_ - first, std::min(format_.channels, group_outputs_ - first));
     const int8_t* row = reinterpret_cast<const int8_t*>(weights) + k * given;
     if (parts_.count() > 1) {
-      for (int64_t e = 0; e < given; e += elements_) parts_.split(row + e, elements_, split.data() + e * parts_.count());
+      for (int64_t e = 0; e < given; e += elements_)
+        parts_.split(row + e, elements_, split.data() + e * parts_.count());
       row = split.data();
     }
     pack_channel(row, channel, packed.weights + block * block_bytes_);
@@ -148,7 +155,8 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
     std::memcpy(&start, bias + 4 * k, 4);
     packed.bias[at] = int32_t(start - uint32_t(zero) * uint32_t(sum));
     if (packed.fixed != nullptr) {
-      pack_fixed(multipliers + 12 * k, packed.fixed + block * format_.channels * kFixedRows + channel, format_.channels);
+      pack_fixed(multipliers + 12 * k, packed.fixed + block * format_.channels * kFixedRows + channel,
+                 format_.channels);
       continue;
     }
     float& multiplier = packed.multipliers[at];
@@ -182,8 +190,8 @@ void Plan::pack_channel(const int8_t* weights, int channel, uint8_t* block) cons
   }
 }
 
-// Threads share out rows of outputs, so that each stays with its part of an image; many weights they share out instead, so
-// that not everybody reads all of them.
+// Threads share out rows of outputs, so that each stays with its part of an image; many weights they share out instead,
+// so that not everybody reads all of them.
 Plan::Cut Plan::cut(int threads) const {
   const int64_t images = inst_.y.shape[0], height = inst_.y.shape[1], blocks = int64_t(inst_.groups) * blocks_;
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
@@ -203,23 +211,28 @@ void Plan::run(const Packed& packed, Run& run) const {
   const int64_t images = y.shape[0], blocks = int64_t(inst_.groups) * blocks_;
   const auto [strips, parts] = cut(run.team.size());
   run.reserve(strip_.scratch(ceil_div(y.shape[1], strips)));
-  run.team.loop(images * strips * parts, work() / 32, [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
-    const uint8_t* strip = nullptr;
-    int64_t filled = -1;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t unit = task / parts, part = task % parts;
-      const Band band(y, unit, strips);
-      if (unit != filled) strip = strip_.make(run, band, member);
-      filled = unit;
-      compute(packed, int(blocks * part / parts), int(blocks * (part + 1) / parts), strip, run.sram + band.start, band.count);
-    }
-  });
+  run.team.loop(images * strips * parts, work() / 32,
+                [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
+                  const uint8_t* strip = nullptr;
+                  int64_t filled = -1;
+                  for (int64_t task = begin; task < end; ++task) {
+                    const int64_t unit = task / parts, part = task % parts;
+                    const Band band(y, unit, strips);
+                    if (unit != filled) strip = strip_.make(run, band, member);
+                    filled = unit;
+                    compute(packed, int(blocks * part / parts), int(blocks * (part + 1) / parts), strip,
+                            run.sram + band.start, band.count);
+                  }
+                });
 }
 
 Rows Plan::rows(const Packed& packed) const {
   const bool same = inst_.kernel[0] == 1 && inst_.strides[0] == 1 && inst_.pads[0] == 0;
   const std::vector<View> x{inst_.x};
-  return {inst_.y, same ? x : std::vector<View>{}, same ? std::vector<View>{} : x, work() / 32,
+  return {inst_.y,
+          same ? x : std::vector<View>{},
+          same ? std::vector<View>{} : x,
+          work() / 32,
           [this](Run& run) {
             const auto [strips, parts] = cut(run.team.size());
             if (parts > 1) return int64_t(0);
@@ -227,7 +240,8 @@ Rows Plan::rows(const Packed& packed) const {
             return strips;
           },
           [this, packed](Run& run, const Band& band, int member) {
-            compute(packed, 0, inst_.groups * blocks_, strip_.make(run, band, member), run.sram + band.start, band.count);
+            compute(packed, 0, inst_.groups * blocks_, strip_.make(run, band, member), run.sram + band.start,
+                    band.count);
           }};
 }
 
@@ -235,7 +249,8 @@ Rows Plan::rows(const Packed& packed) const {
 // read once while pixels stay.
 void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const {
   const Runs runs(inst_, strip_, rows, format_.pixels);
-  const int chunks = int(std::max(ceil_div(int64_t(runs.count()) * runs.pixels(), format_.chunk), ceil_div(runs.count(), ConvPixels::kMost)));
+  const int chunks = int(std::max(ceil_div(int64_t(runs.count()) * runs.pixels(), format_.chunk),
+                                  ceil_div(runs.count(), ConvPixels::kMost)));
   const int together = (end - begin) * block_bytes_ <= kWeightBytes ? end - begin : 1;
   ConvPixels work;
   work.offsets = offsets_.data();
@@ -247,7 +262,8 @@ void Plan::compute(const Packed& packed, int begin, int end, const uint8_t* stri
   const int fetches = together == 1 ? chunks : 1;  // parts in which the weights of the next block are brought near
   for (int first = begin; first < end; first += together) {
     for (int chunk = 0; chunk < chunks; ++chunk) {
-      runs.point(work, strip, y, int(int64_t(runs.count()) * chunk / chunks), int(int64_t(runs.count()) * (chunk + 1) / chunks));
+      runs.point(work, strip, y, int(int64_t(runs.count()) * chunk / chunks),
+                 int(int64_t(runs.count()) * (chunk + 1) / chunks));
       for (int index = first; index < first + together; ++index) {
         work.next_bytes = index + 1 < end && chunk < fetches ? block_bytes_ / fetches : 0;
         work.next_weights = packed.weights + (index + 1) * block_bytes_ + chunk * work.next_bytes;

@@ -23,7 +23,10 @@ struct Packed {
 class Plan {
  public:
   Plan(const DepthwiseConv2d& inst, const Kernels& kernels)
-      : inst_(inst), kernels_(kernels), format_(kernels.depthwise), parts_(inst.w_zero),
+      : inst_(inst),
+        kernels_(kernels),
+        format_(kernels.depthwise),
+        parts_(inst.w_zero),
         strip_(inst, inst.y.shape[2], format_.wide, inst.y.shape[3] / inst.x.shape[3], kernels) {
     for (int part = 0; part < parts_.count(); ++part) {
       for (int row = 0; row < inst.kernel[0]; ++row) rows_.push_back(row * inst.dilations[0] * strip_.row_bytes());
@@ -88,7 +91,11 @@ void Plan::run(const Packed& packed, Run& run) const {
 }
 
 Rows Plan::rows(const Packed& packed) const {
-  return {inst_.y, {}, {inst_.x}, work(), [this](Run& run) { return bands(run); },
+  return {inst_.y,
+          {},
+          {inst_.x},
+          work(),
+          [this](Run& run) { return bands(run); },
           [this, packed](Run& run, const Band& band, int member) { compute(packed, run, band, member); }};
 }
 

@@ -23,15 +23,24 @@ bool bounded(float a, float b) { return 512.0f * (std::fabs(a) + std::fabs(b)) <
 
 Pair real_sum(const Binary& inst, float sign) {
   const float ratio_a = inst.a_scale / inst.y_scale, ratio_b = inst.b_scale / inst.y_scale;
-  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), inst.a_scale,
-          sign * inst.b_scale, inst.y_scale, 0.0f,
-          bounded(ratio_a, ratio_b) && bounded(inst.a_scale, inst.b_scale) && ordinary(inst.y_scale), relative(inst)};
+  return {Reading::centred(inst.a_type, inst.a_zero),
+          Reading::centred(inst.b_type, inst.b_zero),
+          inst.a_scale,
+          sign * inst.b_scale,
+          inst.y_scale,
+          0.0f,
+          bounded(ratio_a, ratio_b) && bounded(inst.a_scale, inst.b_scale) && ordinary(inst.y_scale),
+          relative(inst)};
 }
 
 Pair real_product(const Binary& inst) {
   const float scale = 512.0f * inst.a_scale * inst.b_scale;
-  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), inst.a_scale,
-          inst.b_scale, inst.y_scale, 0.0f,
+  return {Reading::centred(inst.a_type, inst.a_zero),
+          Reading::centred(inst.b_type, inst.b_zero),
+          inst.a_scale,
+          inst.b_scale,
+          inst.y_scale,
+          0.0f,
           bounded(scale / inst.y_scale, scale) && bounded(inst.a_scale, inst.b_scale) && ordinary(inst.y_scale),
           relative(inst)};
 }
@@ -39,14 +48,26 @@ Pair real_product(const Binary& inst) {
 Pair scaled_sum(const Binary& inst) {
   const float ratio_a = inst.a_scale / inst.y_scale, ratio_b = inst.b_scale / inst.y_scale;
   const float fixed = float(inst.y_zero) - std::fmaf(ratio_a, float(inst.a_zero), ratio_b * float(inst.b_zero));
-  return {Reading::centred(inst.a_type, 0), Reading::centred(inst.b_type, 0), ratio_a, ratio_b, inst.y_scale, fixed,
-          bounded(ratio_a, ratio_b), absolute(inst)};
+  return {Reading::centred(inst.a_type, 0),
+          Reading::centred(inst.b_type, 0),
+          ratio_a,
+          ratio_b,
+          inst.y_scale,
+          fixed,
+          bounded(ratio_a, ratio_b),
+          absolute(inst)};
 }
 
 Pair scaled_product(const Binary& inst) {
   const float scale = inst.a_scale * inst.b_scale / inst.y_scale;
-  return {Reading::centred(inst.a_type, inst.a_zero), Reading::centred(inst.b_type, inst.b_zero), scale, 0.0f,
-          inst.y_scale, float(inst.y_zero), bounded(512.0f * scale, 0.0f), absolute(inst)};
+  return {Reading::centred(inst.a_type, inst.a_zero),
+          Reading::centred(inst.b_type, inst.b_zero),
+          scale,
+          0.0f,
+          inst.y_scale,
+          float(inst.y_zero),
+          bounded(512.0f * scale, 0.0f),
+          absolute(inst)};
 }
 
 Pair lite_product(const Binary& inst) {
@@ -62,8 +83,15 @@ Pair lite_sum(const Binary& inst, int32_t sign) {
   const int32_t factor_a = int32_t(std::lrint(std::ldexp(double(ratio_a), shift)));
   const int32_t factor_b = sign * int32_t(std::lrint(std::ldexp(double(ratio_b), shift)));
   const int32_t addend = (1 << (shift - 1)) - factor_a * inst.a_zero - factor_b * inst.b_zero;
-  return {Reading::centred(inst.a_type, 0), Reading::centred(inst.b_type, 0), 0.0f, 0.0f, 0.0f, 0.0f, true,
-          relative(inst), {factor_a, factor_b, addend, shift}};
+  return {Reading::centred(inst.a_type, 0),
+          Reading::centred(inst.b_type, 0),
+          0.0f,
+          0.0f,
+          0.0f,
+          0.0f,
+          true,
+          relative(inst),
+          {factor_a, factor_b, addend, shift}};
 }
 
 Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Setup& setup) {

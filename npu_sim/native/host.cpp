@@ -54,16 +54,13 @@ void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, 
   const auto kernel = by_product ? kernels.quantize_product : kernels.quantize;
   const float operand = by_product ? 1.0f / scale : scale;
   const Lease team(threads);
-  team->loop(n, 4 * n, [&](int64_t begin, int64_t end, int) {
-    kernel(x + begin, y + begin, end - begin, operand, requantize);
-  });
+  team->loop(n, 4 * n,
+             [&](int64_t begin, int64_t end, int) { kernel(x + begin, y + begin, end - begin, operand, requantize); });
 }
 
 void to_signed(const uint8_t* x, uint8_t* y, int64_t n, int threads, const Kernels& kernels) {
   const Lease team(threads);
-  team->loop(n, 2 * n, [&](int64_t begin, int64_t end, int) {
-    kernels.flip(x + begin, y + begin, end - begin, 0x80);
-  });
+  team->loop(n, 2 * n, [&](int64_t begin, int64_t end, int) { kernels.flip(x + begin, y + begin, end - begin, 0x80); });
 }
 
 void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,

@@ -11,9 +11,7 @@ namespace {
 
 constexpr int64_t aligned(int64_t size) { return (size + 63) / 64 * 64; }
 
-int64_t now() {
-  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -35,9 +33,7 @@ void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_
 void Inference::to_signed(size_t x, size_t y) {
   const int64_t n = size(y);
   expect(size(x) == n);
-  steps_.push_back([=](const Values& values, int threads) {
-    furiosa::to_signed(values[x], values[y], n, threads);
-  });
+  steps_.push_back([=](const Values& values, int threads) { furiosa::to_signed(values[x], values[y], n, threads); });
 }
 
 void Inference::dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed) {
@@ -57,9 +53,8 @@ void Inference::transpose(size_t x, size_t y, int64_t images, int64_t rows, int6
 
 void Inference::resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to) {
   expect(rows >= 0 && from >= 0 && to >= 0 && size(x) == rows * from && size(y) == rows * to);
-  steps_.push_back([=](const Values& values, int threads) {
-    furiosa::resize_rows(values[x], values[y], rows, from, to, threads);
-  });
+  steps_.push_back(
+      [=](const Values& values, int threads) { furiosa::resize_rows(values[x], values[y], rows, from, to, threads); });
 }
 
 void Inference::program(const Program& program, Inputs inputs, Ports outputs) {

@@ -17,7 +17,7 @@ namespace furiosa {
 // Values are numbered. The caller brings memory for those of the interface, the others lie in memory of the execution.
 class Inference {
  public:
-  using Ports = std::vector<std::pair<int64_t, size_t>>;  // DRAM addresses and the values that lie there
+  using Ports = std::vector<std::pair<int64_t, size_t>>;             // DRAM addresses and the values that lie there
   using Inputs = std::vector<std::tuple<int64_t, size_t, uint8_t>>;  // and the masks of the ports
 
   // `sizes` are the bytes of all values; `interface` numbers those that the caller brings, inputs first.

@@ -50,8 +50,8 @@ inline int ConvFormat::position(int channel, int channels) const {
 
 // A requantization in fixed point, as ISA's FIXED rounding defines it: rows of as many numbers as a block has channels.
 //
-// v = sum << left, high = (v * factor + 2**30) >> 31, y = (high >> right) + 1 where the bits that are shifted out, less 1
-// where high is negative and `away` -1, are above the threshold.
+// v = sum << left, high = (v * factor + 2**30) >> 31, y = (high >> right) + 1 where the bits that are shifted out, less
+// 1 where high is negative and `away` -1, are above the threshold.
 enum FixedRow { kFactor, kLeft, kRight, kThreshold, kAway, kFixedRows };
 
 // Some pixels by one block of channels. They come in runs of one length, which may overlap.
@@ -62,9 +62,9 @@ struct ConvPixels {
   int column[kMost];        // and its column
   int64_t x_step;           // from pixel to pixel of a run, in bytes
   int64_t y_step;
-  int columns;    // pixels in columns from here on are left out,
-  int pitch;      // and from this column on, pixels belong to the next row,
-  int64_t y_gap;  // which lies so much farther away
+  int columns;       // pixels in columns from here on are left out,
+  int pitch;         // and from this column on, pixels belong to the next row,
+  int64_t y_gap;     // which lies so much farther away
   int64_t x_offset;  // of the block's group, in bytes
   int64_t y_offset;  // of the block's first channel
   int runs;
@@ -138,7 +138,8 @@ struct Pair {
   float b_scale;
   float y_scale;
   float fixed;
-  bool bounded;  // every value that is requantized lies in the range of int32, and every dividend far from float32's ends
+  bool bounded;  // every value that is requantized lies in the range of int32, and every dividend far from float32's
+                 // ends
   Requantize requantize;
   FixedSum sum{};
 };
@@ -149,9 +150,9 @@ struct Kernels {
   const char* name;
   ConvFormat conv;
   DepthwiseFormat depthwise;
-  // y[pixel][k] = requantize(float32(sum) * multipliers[k]), or in fixed point if there is that, where sum = bias[k] + the products of the pixel's window and
-  // the weights of channel k, in int32 that wraps around. Where activations are bytes made unsigned, `bias` holds what
-  // the zero point and that add to the sum.
+  // y[pixel][k] = requantize(float32(sum) * multipliers[k]), or in fixed point if there is that, where sum = bias[k] +
+  // the products of the pixel's window and the weights of channel k, in int32 that wraps around. Where activations are
+  // bytes made unsigned, `bias` holds what the zero point and that add to the sum.
   void (*conv_pixels)(const ConvPixels& work);
   // What a thread calls before and after its part of a convolution with `steps` steps a segment and `pixels` a run; may
   // be null.

@@ -103,9 +103,8 @@ void scaled_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const
 }
 
 void real_add(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
-  pairs(a, b, y, n, pair, [](int32_t u, int32_t v, const Pair& p) {
-    return (float(u) * p.a_scale + float(v) * p.b_scale) / p.y_scale;
-  });
+  pairs(a, b, y, n, pair,
+        [](int32_t u, int32_t v, const Pair& p) { return (float(u) * p.a_scale + float(v) * p.b_scale) / p.y_scale; });
 }
 
 void real_mul(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair) {
@@ -229,9 +228,10 @@ inline __attribute__((always_inline)) void each_tile(int pixels, int most, Tile 
 constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthwise,
                        void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&),
                        int64_t (*multiply)(int64_t)) {
-  return {name, conv, depthwise, conv_pixels, nullptr, nullptr, depthwise_row, multiply, flip, widen, max, table, scaled_add, scaled_mul,
-          real_add, real_mul, lite_mul, lite_add, add_scaled, add_pairs, mean, dots, add_up, scale, share, transpose, quantize,
-          quantize_product, dequantize};
+  return {
+      name, conv,  depthwise,  conv_pixels, nullptr,  nullptr,   depthwise_row, multiply,         flip,       widen,
+      max,  table, scaled_add, scaled_mul,  real_add, real_mul,  lite_mul,      lite_add,         add_scaled, add_pairs,
+      mean, dots,  add_up,     scale,       share,    transpose, quantize,      quantize_product, dequantize};
 }
 
 }  // namespace

@@ -114,8 +114,8 @@ void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bo
   const PyBuffer from(x, false), to(y, true);
   from.expect(4 * to.size());
   nb::gil_scoped_release released;
-  quantize(reinterpret_cast<const float*>(from.data()), to.data(), to.size(), scale, zero_point, is_signed,
-           by_product, checked(threads), chosen(kernels));
+  quantize(reinterpret_cast<const float*>(from.data()), to.data(), to.size(), scale, zero_point, is_signed, by_product,
+           checked(threads), chosen(kernels));
 }
 
 void to_signed_buffer(nb::handle x, nb::handle y, int threads, const std::string& kernels) {
@@ -170,19 +170,22 @@ NB_MODULE(_native, m) {
       .def("resize_rows", &Inference::resize_rows, "x"_a, "y"_a, "rows"_a, "from_bytes"_a, "to_bytes"_a)
       .def("program", &Inference::program, "program"_a, "inputs"_a, "outputs"_a, nb::keep_alive<1, 2>())
       .def("run", &run_inference, "requests"_a, "inputs"_a, "threads"_a, "marks"_a = nb::none());
-  m.def("peak", [](const std::string& kernels) { return peak(kernels_named(kernels)); }, "kernels"_a,
-        nb::call_guard<nb::gil_scoped_release>());
+  m.def(
+      "peak", [](const std::string& kernels) { return peak(kernels_named(kernels)); }, "kernels"_a,
+      nb::call_guard<nb::gil_scoped_release>());
   m.def("quantize", &quantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
         "kernels"_a = "", "by_product"_a = false);
   m.def("to_signed", &to_signed_buffer, "x"_a, "y"_a, "threads"_a, "kernels"_a = "");
   m.def("dequantize", &dequantize_buffer, "x"_a, "y"_a, "scale"_a, "zero_point"_a, "signed"_a, "threads"_a,
         "kernels"_a = "");
-  m.def("nchw_to_nhwc", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,
-                           int threads, const std::string& kernels) {
-        transpose_buffer(x, y, n, c, h * w, itemsize, threads, kernels);
-      }, "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1, "kernels"_a = "");
-  m.def("nhwc_to_nchw", [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize,
-                           int threads, const std::string& kernels) {
-        transpose_buffer(x, y, n, h * w, c, itemsize, threads, kernels);
-      }, "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1, "kernels"_a = "");
+  m.def(
+      "nchw_to_nhwc",
+      [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize, int threads,
+         const std::string& kernels) { transpose_buffer(x, y, n, c, h * w, itemsize, threads, kernels); },
+      "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1, "kernels"_a = "");
+  m.def(
+      "nhwc_to_nchw",
+      [](nb::handle x, nb::handle y, int64_t n, int64_t c, int64_t h, int64_t w, int itemsize, int threads,
+         const std::string& kernels) { transpose_buffer(x, y, n, h * w, c, itemsize, threads, kernels); },
+      "x"_a, "y"_a, "n"_a, "c"_a, "h"_a, "w"_a, "itemsize"_a, "threads"_a = 1, "kernels"_a = "");
 }

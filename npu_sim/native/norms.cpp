@@ -1,5 +1,5 @@
-// ReduceL2 and L2Normalize over the channels: norm = float(sqrt(sum(x * x)) * x_scale), the sum an exact int64, root and
-// product in double; y = quantize(norm), or quantize(dequantize(x) / norm), and 0 where the norm is.
+// ReduceL2 and L2Normalize over the channels: norm = float(sqrt(sum(x * x)) * x_scale), the sum an exact int64, root
+// and product in double; y = quantize(norm), or quantize(dequantize(x) / norm), and 0 where the norm is.
 #include <cmath>
 
 #include "lines.h"
@@ -66,9 +66,8 @@ Step prepare(const ReduceL2& inst, Setup& setup) {
 
 Step prepare(const L2Normalize& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
-  return each_pixel(inst, setup, [inst, &kernels](const uint8_t* x, uint8_t* y) {
-    divide(inst, kernels, x, y, norm(inst, x));
-  });
+  return each_pixel(inst, setup,
+                    [inst, &kernels](const uint8_t* x, uint8_t* y) { divide(inst, kernels, x, y, norm(inst, x)); });
 }
 
 }  // namespace furiosa

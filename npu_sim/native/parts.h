@@ -9,7 +9,11 @@ namespace furiosa {
 // The weights as they are, and the zero point's opposite in one part or, as 128 is no int8, in two.
 class Parts {
  public:
-  explicit Parts(int zero) : count_(zero == 0 ? 1 : zero == -128 ? 3 : 2), rest_(int8_t(count_ > 1 ? -zero / (count_ - 1) : 0)) {}
+  explicit Parts(int zero)
+      : count_(zero == 0      ? 1
+               : zero == -128 ? 3
+                              : 2),
+        rest_(int8_t(count_ > 1 ? -zero / (count_ - 1) : 0)) {}
 
   int count() const { return count_; }
   int8_t rest() const { return rest_; }  // each part after the first

@@ -12,7 +12,10 @@ namespace {
 class Plan {
  public:
   Plan(const MaxPool2d& inst, const Kernels& kernels)
-      : inst_(inst), kernels_(kernels), channels_(inst.y.shape[3]), row_bytes_(inst.x.shape[2] * channels_),
+      : inst_(inst),
+        kernels_(kernels),
+        channels_(inst.y.shape[3]),
+        row_bytes_(inst.x.shape[2] * channels_),
         dense_(inst.x.strides[3] == 1 && (inst.x.strides[2] == channels_ || inst.x.shape[2] == 1)) {}
 
   void run(Run& run) const;
@@ -45,7 +48,10 @@ void Plan::run(Run& run) const {
 }
 
 Rows Plan::rows() const {
-  return {inst_.y, {}, {inst_.x}, work(),
+  return {inst_.y,
+          {},
+          {inst_.x},
+          work(),
           [plan = *this](Run& run) {
             run.reserve(plan.scratch());
             return 1;

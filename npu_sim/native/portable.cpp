@@ -6,7 +6,8 @@ namespace {
 
 constexpr int kBlock = 16;  // channels of a depthwise convolution that are summed together
 
-// One channel of up to four pixels, as dot products of int16. Those fit into int32; with the bias a sum may wrap around.
+// One channel of up to four pixels, as dot products of int16. Those fit into int32; with the bias a sum may wrap
+// around.
 template <int Pixels>
 void tile(const ConvPixels& t, int first) {
   const uint32_t bias = uint32_t(t.bias[0]);
@@ -14,7 +15,8 @@ void tile(const ConvPixels& t, int first) {
   const int16_t* w = reinterpret_cast<const int16_t*>(t.weights);
   for (int segment = 0; segment < t.segments; ++segment, w += t.steps) {
     const int16_t* x[Pixels];
-    for (int p = 0; p < Pixels; ++p) x[p] = reinterpret_cast<const int16_t*>(t.x[first + p] + (t.x_offset + t.offsets[segment]));
+    for (int p = 0; p < Pixels; ++p)
+      x[p] = reinterpret_cast<const int16_t*>(t.x[first + p] + (t.x_offset + t.offsets[segment]));
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (int k = 0; k < t.steps; ++k) {
       s0 += x[0][k] * w[k];
@@ -59,8 +61,8 @@ void depthwise_row(const DepthwiseRow& row) {
   }
 }
 
-// The compiler chooses the instructions, so operands come from the first-level cache as in the inner loop of `tile`. The
-// empty assembler hides values: the compiler must not leave products out.
+// The compiler chooses the instructions, so operands come from the first-level cache as in the inner loop of `tile`.
+// The empty assembler hides values: the compiler must not leave products out.
 int64_t multiply(int64_t rounds) {
   constexpr int kCount = 512;
   int16_t x[5][kCount] = {};
@@ -78,7 +80,8 @@ int64_t multiply(int64_t rounds) {
   return rounds * 4 * kCount;
 }
 
-constexpr Kernels kKernels = make("portable", {1, 1, 1, true, 0}, {kBlock, 1, true, 0}, conv_pixels, depthwise_row, multiply);
+constexpr Kernels kKernels =
+    make("portable", {1, 1, 1, true, 0}, {kBlock, 1, true, 0}, conv_pixels, depthwise_row, multiply);
 
 }  // namespace
 

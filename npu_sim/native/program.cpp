@@ -54,7 +54,11 @@ Mapping mapping(const Port<Byte>& port) {
 
 Program::Program(std::string_view code, std::string_view constants, int64_t sram_bytes, int64_t dram_bytes,
                  const Kernels& kernels)
-    : constants_(constants), sram_bytes_(sram_bytes), dram_bytes_(dram_bytes), kernels_(kernels.name), flip_(kernels.flip) {
+    : constants_(constants),
+      sram_bytes_(sram_bytes),
+      dram_bytes_(dram_bytes),
+      kernels_(kernels.name),
+      flip_(kernels.flip) {
   if (sram_bytes < 0 || dram_bytes < int64_t(constants_.size())) {
     throw std::invalid_argument("the constants do not fit into DRAM");
   }
@@ -117,8 +121,8 @@ void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vec
   resting_.push_back(std::move(arena));
 }
 
-// Whether transfers may use the caller's memory in place of these bytes of DRAM: all that touch them lie inside, and are of
-// the one kind.
+// Whether transfers may use the caller's memory in place of these bytes of DRAM: all that touch them lie inside, and
+// are of the one kind.
 bool Program::direct(int64_t address, int64_t size, bool stores) const {
   for (const Transfer& transfer : transfers_) {
     if (transfer.end <= address || transfer.begin >= address + size) continue;

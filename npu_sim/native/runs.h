@@ -11,14 +11,18 @@
 
 namespace furiosa {
 
-// Runs of one length, of at most so many pixels: each row of outputs by itself, or all of them as one long row. In that,
-// windows that begin in one row and end in the next lie between the rows; nobody wants their results. The last run of a
-// row ends where the row does and may overlap the one before.
+// Runs of one length, of at most so many pixels: each row of outputs by itself, or all of them as one long row. In
+// that, windows that begin in one row and end in the next lie between the rows; nobody wants their results. The last
+// run of a row ends where the row does and may overlap the one before.
 class Runs {
  public:
   Runs(const Convolution& inst, const Strip& strip, int rows, int most)
-      : x_step_(inst.strides[1] * strip.pixel_bytes()), x_row_(inst.strides[0] * strip.row_bytes()),
-        y_step_(inst.y.strides[2]), y_row_(inst.y.strides[1]), columns_(inst.y.shape[2]), length_(columns_),
+      : x_step_(inst.strides[1] * strip.pixel_bytes()),
+        x_row_(inst.strides[0] * strip.row_bytes()),
+        y_step_(inst.y.strides[2]),
+        y_row_(inst.y.strides[1]),
+        columns_(inst.y.shape[2]),
+        length_(columns_),
         pitch_(columns_) {
     const int64_t pitch = x_step_ > 0 ? x_row_ / x_step_ : 0, together = (rows - 1) * pitch + columns_;
     if (x_step_ > 0 && x_row_ % x_step_ == 0 && cost(together, most) < rows * cost(columns_, most)) {

@@ -1,5 +1,5 @@
-// Softmax over the channels: y = requantize(e * floor(1 / y_scale) / sum(e)) with e = table[255 - largest + x]; e and its
-// sum, from the first channel to the last, are float32, product and quotient float64. LiteRT's form is that of
+// Softmax over the channels: y = requantize(e * floor(1 / y_scale) / sum(e)) with e = table[255 - largest + x]; e and
+// its sum, from the first channel to the last, are float32, product and quotient float64. LiteRT's form is that of
 // `arithmetic.lite_softmax`: float32 throughout, and ties are rounded up.
 #include <algorithm>
 #include <cmath>
@@ -71,8 +71,8 @@ Step prepare(const Softmax& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
   const float inverse = std::floor(1.0f / inst.y_scale);
   const bool lite = inst.framework == kTflite;
-  return [inst, inverse, &kernels, table = lite ? lite_exponentials(inst.x_scale)
-                                                : exponentials(inst.x_scale, inst.x.shape[3])](Run& run) {
+  return [inst, inverse, &kernels,
+          table = lite ? lite_exponentials(inst.x_scale) : exponentials(inst.x_scale, inst.x.shape[3])](Run& run) {
     const View &x = inst.x, &y = inst.y;
     const int64_t pixels = int64_t(y.shape[0]) * y.shape[1] * y.shape[2], channels = y.shape[3];
     run.reserve(5 * channels);

@@ -70,8 +70,8 @@ struct Rows {
   std::vector<View> same;   // operands of which a band of the result needs the same rows
   std::vector<View> other;  // operands of which it needs other rows, too
   int64_t work;             // for all rows: see Team::loop
-  // Into how many bands at least an image is best cut, with scratch memory reserved for them; 0 when so many threads share
-  // the step out in another way.
+  // Into how many bands at least an image is best cut, with scratch memory reserved for them; 0 when so many threads
+  // share the step out in another way.
   std::function<int64_t(Run&)> bands;
   std::function<void(Run&, const Band&, int member)> compute;
 };
@@ -104,15 +104,19 @@ struct Setup {
   void writes(const View& view) { constants.write(view.address, end_of(view)); }
 };
 
-// The step that computes each element of `y` from those of operands of its shape; elements(run, begin, end) does some of
-// them, at `work` each.
+// The step that computes each element of `y` from those of operands of its shape; elements(run, begin, end) does some
+// of them, at `work` each.
 template <class Elements>
 Step elementwise(const View& y, std::vector<View> operands, int64_t work, Elements elements) {
   const int64_t row = int64_t(y.shape[2]) * y.shape[3], image = row * y.shape[1], size = image * y.shape[0];
   return {[size, work, elements](Run& run) {
             run.team.loop(size, work * size, [&](int64_t begin, int64_t end, int) { elements(run, begin, end); });
           },
-          Rows{y, std::move(operands), {}, work * size, [](Run&) { return 1; },
+          Rows{y,
+               std::move(operands),
+               {},
+               work * size,
+               [](Run&) { return 1; },
                [row, image, elements](Run& run, const Band& band, int) {
                  const int64_t begin = band.image * image + band.first * row;
                  elements(run, begin, begin + band.count * row);

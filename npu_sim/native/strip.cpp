@@ -23,7 +23,8 @@ Strip::Strip(const Convolution& inst, int columns, bool wide, int repeat, const 
 // Whether no window reaches into the padding.
 bool Strip::covered() const {
   for (int axis = 0; axis < 2; ++axis) {
-    const int last = (inst_.y.shape[1 + axis] - 1) * inst_.strides[axis] + (inst_.kernel[axis] - 1) * inst_.dilations[axis];
+    const int last =
+        (inst_.y.shape[1 + axis] - 1) * inst_.strides[axis] + (inst_.kernel[axis] - 1) * inst_.dilations[axis];
     if (inst_.pads[axis] != 0 || last >= inst_.x.shape[1 + axis]) return false;
   }
   return true;

@@ -25,8 +25,8 @@ struct Terms {
 };
 
 // `n` elements of y, at most kLine; those of the first tensor begin at x, and each tensor `step` bytes behind the last.
-void add_line(const Sum& inst, const Terms& terms, const Kernels& kernels, const uint8_t* x, int64_t step, int64_t x_step,
-              uint8_t* y, int64_t y_step, int64_t n) {
+void add_line(const Sum& inst, const Terms& terms, const Kernels& kernels, const uint8_t* x, int64_t step,
+              int64_t x_step, uint8_t* y, int64_t y_step, int64_t n) {
   const Requantize bounds{float(inst.lo - inst.y_zero), float(inst.hi - inst.y_zero), inst.y_zero};
   float sum[kLine];
   uint8_t from[kLine], to[kLine];

@@ -33,20 +33,21 @@ Step prepare(const Table& inst, Setup& setup) {
     return [inst, constant](Run& run) { per_channel(inst, constant ? constant : run.sram + inst.table, run); };
   }
   const Strided<2> box(inst.y.shape, {inst.y.strides, inst.x.strides});
-  return elementwise(inst.y, {inst.x}, 1, [inst, constant, box, &kernels = setup.kernels](Run& run, int64_t begin, int64_t end) {
-    const uint8_t* table = constant ? constant : run.sram + inst.table;
-    const int64_t y_step = box.inner(0), x_step = box.inner(1);
-    uint8_t from[kLine], to[kLine];
-    box.runs(begin, end, [&](const auto& at, int64_t length) {
-      for (int64_t i = 0; i < length; i += kLine) {
-        const int64_t n = std::min(kLine, length - i);
-        uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
-        const uint8_t* x = gather(run.sram + inst.x.address + at[1] + i * x_step, x_step, n, from);
-        kernels.table(x, target(y, y_step, to), n, table);
-        scatter(y, y_step, n, to);
-      }
-    });
-  });
+  return elementwise(inst.y, {inst.x}, 1,
+                     [inst, constant, box, &kernels = setup.kernels](Run& run, int64_t begin, int64_t end) {
+                       const uint8_t* table = constant ? constant : run.sram + inst.table;
+                       const int64_t y_step = box.inner(0), x_step = box.inner(1);
+                       uint8_t from[kLine], to[kLine];
+                       box.runs(begin, end, [&](const auto& at, int64_t length) {
+                         for (int64_t i = 0; i < length; i += kLine) {
+                           const int64_t n = std::min(kLine, length - i);
+                           uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
+                           const uint8_t* x = gather(run.sram + inst.x.address + at[1] + i * x_step, x_step, n, from);
+                           kernels.table(x, target(y, y_step, to), n, table);
+                           scatter(y, y_step, n, to);
+                         }
+                       });
+                     });
 }
 
 }  // namespace furiosa

@@ -27,9 +27,9 @@ inline void pause() {
 #endif
 }
 
-// The caller announces a loop by a new number. Whoever takes a piece of it has found its number, and the caller waits for
-// all pieces, not for all workers. Threads share as few lines of memory as they can: one for the loop, one for what is
-// done, and one for each member's share, which the others only look at when they have finished theirs.
+// The caller announces a loop by a new number. Whoever takes a piece of it has found its number, and the caller waits
+// for all pieces, not for all workers. Threads share as few lines of memory as they can: one for the loop, one for what
+// is done, and one for each member's share, which the others only look at when they have finished theirs.
 class Workers final : public Team {
  public:
   explicit Workers(int threads) : size_(threads), shares_(size_t(threads)) {
@@ -52,7 +52,8 @@ class Workers final : public Team {
     const uint64_t number = number_.load(std::memory_order_relaxed) + 2;
     done_.store(0, std::memory_order_relaxed);
     announce(loop, number);
-    for (int64_t done = pieces(loop, number, 0), spins = 0; done_.load(std::memory_order_acquire) + done < loop.pieces();) {
+    for (int64_t done = pieces(loop, number, 0), spins = 0;
+         done_.load(std::memory_order_acquire) + done < loop.pieces();) {
       if (++spins < kSpins) pause();
       else std::this_thread::yield();
     }
@@ -67,8 +68,8 @@ class Workers final : public Team {
     int64_t pieces() const { return (count + piece - 1) / piece; }
   };
 
-  // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From loop
-  // to loop a member stays at about the same part of an image, which its cache then holds.
+  // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From
+  // loop to loop a member stays at about the same part of an image, which its cache then holds.
   struct alignas(64) Share {
     std::atomic<uint64_t> taken{0};  // kTaken * number of the loop + pieces
   };
@@ -98,7 +99,8 @@ class Workers final : public Team {
     const int64_t pieces = loop.pieces();
     int64_t done = 0;
     for (int other = 0; other < size_; ++other) {
-      const int64_t owner = (member + other) % size_, first = pieces * owner / size_, end = pieces * (owner + 1) / size_;
+      const int64_t owner = (member + other) % size_, first = pieces * owner / size_,
+                    end = pieces * (owner + 1) / size_;
       if (member > 0 && other > 0 && end - first < 2) continue;  // its owner has it, or the caller will take it
       for (int64_t piece; (piece = take(shares_[size_t(owner)], first, end, number)) < end; ++done) {
         const int64_t begin = piece * loop.piece;
@@ -142,7 +144,9 @@ class Workers final : public Team {
 
   void wake() {
     if (asleep_.load() == 0) return;
-    { std::lock_guard<std::mutex> lock(mutex_); }
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+    }
     wake_.notify_all();
   }
 

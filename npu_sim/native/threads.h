@@ -23,8 +23,9 @@ class Team {
       return;
     }
     using Plain = std::remove_reference_t<Body>;
-    share(count, [](void* f, int64_t begin, int64_t end, int member) { (*static_cast<Plain*>(f))(begin, end, member); },
-          &body);
+    share(
+        count, [](void* f, int64_t begin, int64_t end, int member) { (*static_cast<Plain*>(f))(begin, end, member); },
+        &body);
   }
 
  protected:
