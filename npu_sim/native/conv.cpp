@@ -211,38 +211,38 @@ void Plan::run(const Packed& packed, Run& run) const {
   const int64_t images = y.shape[0], blocks = int64_t(inst_.groups) * blocks_;
   const auto [strips, parts] = cut(run.team.size());
   run.reserve(strip_.scratch(ceil_div(y.shape[1], strips)));
-  run.team.loop(images * strips * parts, work() / 32,
-                [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
-                  const uint8_t* strip = nullptr;
-                  int64_t filled = -1;
-                  for (int64_t task = begin; task < end; ++task) {
-                    const int64_t unit = task / parts, part = task % parts;
-                    const Band band(y, unit, strips);
-                    if (unit != filled) strip = strip_.make(run, band, member);
-                    filled = unit;
-                    compute(packed, int(blocks * part / parts), int(blocks * (part + 1) / parts), strip,
-                            run.sram + band.start, band.count);
-                  }
-                });
+  const auto tasks = [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
+    const uint8_t* strip = nullptr;
+    int64_t filled = -1;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t unit = task / parts, part = task % parts;
+      const int first = int(blocks * part / parts), last = int(blocks * (part + 1) / parts);
+      const Band band(y, unit, strips);
+      if (unit != filled) strip = strip_.make(run, band, member);
+      filled = unit;
+      compute(packed, first, last, strip, run.sram + band.start, band.count);
+    }
+  };
+  run.team.loop(images * strips * parts, work() / 32, tasks);
 }
 
 Rows Plan::rows(const Packed& packed) const {
   const bool same = inst_.kernel[0] == 1 && inst_.strides[0] == 1 && inst_.pads[0] == 0;
-  const std::vector<View> x{inst_.x};
-  return {inst_.y,
-          same ? x : std::vector<View>{},
-          same ? std::vector<View>{} : x,
-          work() / 32,
-          [this](Run& run) {
-            const auto [strips, parts] = cut(run.team.size());
-            if (parts > 1) return int64_t(0);
-            run.reserve(strip_.scratch(ceil_div(inst_.y.shape[1], strips)));
-            return strips;
-          },
-          [this, packed](Run& run, const Band& band, int member) {
-            compute(packed, 0, inst_.groups * blocks_, strip_.make(run, band, member), run.sram + band.start,
-                    band.count);
-          }};
+  Rows rows;
+  rows.y = inst_.y;
+  (same ? rows.same : rows.other).push_back(inst_.x);
+  rows.work = work() / 32;
+  rows.bands = [this](Run& run) {
+    const auto [strips, parts] = cut(run.team.size());
+    if (parts > 1) return int64_t(0);
+    run.reserve(strip_.scratch(ceil_div(inst_.y.shape[1], strips)));
+    return strips;
+  };
+  rows.compute = [this, packed](Run& run, const Band& band, int member) {
+    const uint8_t* strip = strip_.make(run, band, member);
+    compute(packed, 0, inst_.groups * blocks_, strip, run.sram + band.start, band.count);
+  };
+  return rows;
 }
 
 // Some rows of outputs by blocks `begin` to `end`. Few weights stay in the cache while pixels are read once; many are
