@@ -211,7 +211,7 @@ void Plan::run(const Packed& packed, Run& run) const {
   const int64_t images = y.shape[0], blocks = int64_t(inst_.groups) * blocks_;
   const auto [strips, parts] = cut(run.team.size());
   run.reserve(strip_.scratch(ceil_div(y.shape[1], strips)));
-  const auto tasks = [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
+  auto tasks = [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
     const uint8_t* strip = nullptr;
     int64_t filled = -1;
     for (int64_t task = begin; task < end; ++task) {
