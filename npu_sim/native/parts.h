@@ -10,10 +10,7 @@ namespace furiosa {
 class Parts {
  public:
   explicit Parts(int zero)
-      : count_(zero == 0      ? 1
-               : zero == -128 ? 3
-                              : 2),
-        rest_(int8_t(count_ > 1 ? -zero / (count_ - 1) : 0)) {}
+      : count_(zero == 0 ? 1 : 2 + (zero == -128)), rest_(int8_t(count_ > 1 ? -zero / (count_ - 1) : 0)) {}
 
   int count() const { return count_; }
   int8_t rest() const { return rest_; }  // each part after the first
