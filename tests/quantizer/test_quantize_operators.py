@@ -286,6 +286,10 @@ CASES = {
     "what divides and is divided": Case(
         f"{IMAGE} (float[N] y) {{ a = Sigmoid(x) b = Exp(x) c = Add(a, b) d = Div(b, c) y = Sigmoid(d) }}",
         "Q D Sigmoid Exp Q D Add Div Q D Sigmoid Q D", npu=False),
+    "as many as were found": Case(
+        """(float[1,4,8,8] x, int64[1,4,8,8] k) => (float[N] y) { a = Relu(x) n = NonZero(k) t = Transpose(n)
+            g = GatherND(a, t) s = Sigmoid(g) y = Mul(s, two) }""",
+        "Q D Relu Q D NonZero Transpose GatherND Sigmoid Mul", npu=False, constants={"two": np.float32(2)}),
     "between float operators": Case(
         f"{IMAGE} (float[N] y) {{ a = Sigmoid(x) b = Sin(a) c = Add(b, one) d = Mul(c, c) y = Sin(d) }}",
         "Q D Sigmoid Q D Sin Add Mul Sin", npu=False, constants={"one": np.float32(1)}),

@@ -8,16 +8,37 @@ from onnx import NodeProto
 
 from furiosa.quantizer.graph import FloatGraph
 
+_SIZING = ("Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Unique")
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _MEAN = ("ReduceMean", "GlobalAveragePool")
 _DEVIATION = (("Sqrt",), ("Add",), _MEAN, ("Pow", "Mul"), ("Sub",))
 
 
 def float_parts(graph: FloatGraph) -> set[str]:
-    """The names of the nodes of every layer normalization and every Gelu that is written out, and of `_divisors`."""
+    """The names of the nodes of every layer normalization and every Gelu that is written out, and what the other
+    functions here find.
+    """
     parts = {"Div": _layer_norm, "Erf": _gelu}
     starts = ((node, parts.get(node.op_type)) for node in graph.nodes if not node.domain)
-    return {node.name for start, part in starts if part is not None for node in part(graph, start)} | _divisors(graph)
+    written = {node.name for start, part in starts if part is not None for node in part(graph, start)}
+    return written | _divisors(graph) | _sized_by_data(graph)
+
+
+def _sized_by_data(graph: FloatGraph) -> set[str]:
+    """What has results whose size depends on values, such as boxes that were found: the NPU takes none of those."""
+    found: set[str] = set()
+    sized: set[str] = set()
+    for node in graph.nodes:
+        if node.op_type in _SIZING or sized.intersection(node.input):
+            results = {name for name in node.output if name and _is_open(graph, name)}
+            sized |= results
+            found.update(node.name for _ in results)
+    return found
+
+
+def _is_open(graph: FloatGraph, name: str) -> bool:
+    shape = graph.shape(name)
+    return shape is None or min(shape, default=0) < 0
 
 
 def _divisors(graph: FloatGraph) -> set[str]:
