@@ -71,6 +71,22 @@ def test_a_network_runs_wholly_on_the_npu_with_the_bits_of_litert() -> None:
     assert (report["npu_clusters"], report["cpu_clusters"]) == (1, 0)
 
 
+@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize("lead", [(), (3,), (1, 2)])
+def test_products_of_two_tensors_run_on_the_npu_where_the_second_zero_point_is_0(
+    lead: tuple[int, ...], adjoint: bool
+) -> None:
+    w = Writer()
+    a = w.input((*lead, 24, 16) if adjoint else (*lead, 16, 24), "int8", 0.0323, 12)
+    b = w.input((*lead, 40, 24) if adjoint else (*lead, 24, 40), "int8", 0.0281, 0)
+    w.outputs = [w.tensor((*lead, 16, 40), "int8", 0.1268, 16)]
+    w.op("BATCH_MATMUL", [a, b], w.outputs, adjX=adjoint, adjY=adjoint)
+    report, results = _run(w.bytes(), np.random.default_rng(3))
+    assert report["cpu_clusters"] == 0
+    for got, want in results:
+        np.testing.assert_array_equal(got, want)
+
+
 def test_users_see_no_names_and_images_channels_last(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"  # the content counts
     path.write_bytes(network())

@@ -12,8 +12,9 @@ from furiosa.compiler.frontend.tflite.window import SAME, Two
 from furiosa.compiler.graph import Array, Attrs, Op, Quant, TensorType
 from furiosa.compiler.ops.conv import Conv
 from furiosa.compiler.ops.conv_transpose import ConvTranspose
-from furiosa.compiler.ops.matmul import MatMul
-from furiosa.compiler.ops.table import refuse
+from furiosa.compiler.ops.matmul import MatMul, Product
+from furiosa.compiler.ops.movement import Transpose
+from furiosa.compiler.ops.table import integer_range, refuse
 from furiosa.isa.dtypes import DType
 from furiosa.isa.instructions import Framework, Rounding
 
@@ -70,6 +71,34 @@ def fully_connected(site: Site) -> None:
     site.give(product, images=False)
 
 
+def batch_matmul(site: Site) -> None:
+    """BATCH_MATMUL of int8 whose second operand has zero point 0: XNNPACK takes that, the rest is LiteRT's."""
+    a, b, to = site.x(0, images=False), site.x(1, images=False), site.npu_result()
+    if {a.type.dtype, b.type.dtype, to.dtype} != {DType.I8}:
+        raise refuse("not_quantized", "operands and result of a product must be int8", b.type.dtype.numpy_name,
+                     "int8", "quantize the model to int8")  # fmt: skip
+    if b.type.zero:
+        raise refuse("product_zero_point", "the second operand of a product must have zero point 0", b.type.zero, 0,
+                     "quantize it symmetrically")  # fmt: skip
+    a, b = (_adjoint(site, x, key) for x, key in ((a, "adj_x"), (b, "adj_y")))
+    if min(len(a.type.shape), len(b.type.shape)) < 2 or a.type.shape[-1] != b.type.shape[-2]:
+        raise site.fault(f"operands of shapes {a.type.shape} and {b.type.shape}")
+    shape = (*np.broadcast_shapes(a.type.shape[:-2], b.type.shape[:-2]), a.type.shape[-2], b.type.shape[-1])
+    product = Product(*integer_range(to.dtype), in_float32=False)
+    site.give(site.op("product", (a, b), product, replace(to, shape=shape)), images=False)
+
+
+def _adjoint(site: Site, x: Op, option: str) -> Op:
+    rank = len(x.type.shape)
+    if not site.options[option] or rank < 2:
+        return x
+    perm = (*range(rank - 2), rank - 1, rank - 2)
+    shape = tuple(x.type.shape[axis] for axis in perm)
+    if x.kind == "const":
+        return replace(x, data=x.value.transpose(perm), type=replace(x.type, shape=shape), name=f"{x.name}:turned")
+    return site.op("transpose", (x,), Transpose(perm), replace(x.type, shape=shape), f":{option}")
+
+
 def transpose_conv(site: Site) -> None:
     """TRANSPOSE_CONV of (shape, weights [O, kh, kw, I], x, bias)."""
     weights, quant = _weights(site, 1, 4)
@@ -115,7 +144,7 @@ def _weights(site: Site, index: int, rank: int) -> tuple[Array, Quant]:
     if value.dtype == np.int8 and not any(quant.zero_point):
         return value, quant
     if len(set(quant.zero_point)) > 1:
-        raise refuse("one_zero_point", "weights must have one zero point", quant.zero_point, 0,
+        raise refuse("one_zero_point", "weights must be int8 with one zero point", quant.zero_point, 0,
                      "quantize the weights symmetrically, as int8")  # fmt: skip
     offset, zero = 128 if value.dtype == np.uint8 else 0, quant.zero_point[0]
     least, most = int(value.min()) - zero, int(value.max()) - zero

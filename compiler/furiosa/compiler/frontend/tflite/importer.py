@@ -24,6 +24,7 @@ _INCONSISTENT = (ValueError, TypeError, LookupError, ArithmeticError, MemoryErro
 NPU: dict[str, Callable[[Site], None]] = {
     "ADD": elementwise.binary,
     "AVERAGE_POOL_2D": elementwise.pool,
+    "BATCH_MATMUL": convolutions.batch_matmul,
     "CONV_2D": convolutions.conv_2d,
     "DEPTHWISE_CONV_2D": convolutions.depthwise_conv_2d,
     "DEQUANTIZE": moves.dequantize,

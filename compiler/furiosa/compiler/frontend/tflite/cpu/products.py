@@ -7,6 +7,7 @@ import numpy as np
 from furiosa.compiler.frontend.tflite.cpu import fixed
 from furiosa.compiler.frontend.tflite.cpu.nodes import Cpu, Handler
 from furiosa.compiler.graph import Op
+from furiosa.isa.dtypes import DType
 
 
 def _batch_matmul(cpu: Cpu) -> None:
@@ -14,10 +15,19 @@ def _batch_matmul(cpu: Cpu) -> None:
         stored = [cpu.stored(index) for index in range(2)]
         scales = [np.float32(x.type.scale) for x in stored]
         a, b = (fixed.centred(cpu, _adjoint(cpu, x, key)) for x, key in zip(stored, ("adj_x", "adj_y")))
-        ratio = float(scales[0] * scales[1]) / float(np.float32(cpu.site.result().scale))
-        return cpu.give(fixed.saturated(cpu, fixed.multiplied(cpu, _matmul(cpu, a, b), ratio)))
+        product, scale = _matmul(cpu, a, b), np.float32(cpu.site.result().scale)
+        if stored[1].type.zero == 0:
+            return cpu.give(fixed.saturated(cpu, _rounded(cpu, product, scales[0] * scales[1] / scale)))
+        ratio = float(scales[0] * scales[1]) / float(scale)
+        return cpu.give(fixed.saturated(cpu, fixed.multiplied(cpu, product, ratio)))
     a, b = (_adjoint(cpu, cpu.real(index), key) for index, key in enumerate(("adj_x", "adj_y")))
     return cpu.give(_matmul(cpu, a, b))
+
+
+def _rounded(cpu: Cpu, x: Op, factor: np.float32) -> Op:
+    """``x`` times a number in float32, half to even, as XNNPACK does it. int64"""
+    scaled = cpu.add("Mul", [cpu.cast(x, DType.F32), cpu.constant(factor)], x.type.shape)
+    return cpu.cast(cpu.add("Round", [scaled], x.type.shape), DType.I64)
 
 
 def _adjoint(cpu: Cpu, x: Op, option: str) -> Op:
