@@ -35,12 +35,12 @@ def build(cluster: Cluster, target: Target, effort: Effort = DEFAULT_EFFORT) -> 
 def _others(cluster: Cluster, first: Candidate) -> Iterator[Candidate]:
     """The schedules for the sizes of SRAM below, and where one is tight, also that which fills it from both ends.
 
-    The last is one whose transfers alone take longer than the best: with less room still more is moved.
+    The last is one that takes a quarter longer than the best: with still less room, more and more is moved.
     """
     best, found = first.cycles, first
     sizes = iter(_smaller(first.target.sram_bytes))
     with suppress(UnsupportedError):
-        while found.moving <= best:
+        while 4 * found.cycles <= 5 * best:
             if found.tight and not found.choices.ends:
                 choices = replace(found.choices, ends=True)
             elif size := next(sizes, 0):

@@ -16,7 +16,7 @@ from furiosa.compiler.gir.schedule import Schedule
 from furiosa.compiler.graph import Op
 from furiosa.compiler.lir.linearize import linearize
 from furiosa.isa.enf import Port
-from furiosa.isa.instructions import Engine, Instruction
+from furiosa.isa.instructions import Instruction
 from furiosa.isa.memory import Memory
 from furiosa.isa.target import Target
 from furiosa.isa.timeline import Timeline, schedule
@@ -49,12 +49,6 @@ class Candidate:
     def cycles(self) -> int:
         """The time that it takes."""
         return self.timeline.cycles
-
-    @property
-    def moving(self) -> int:
-        """How long the DRAM port is busy."""
-        spans = zip(self.timeline.spans, self.instructions)
-        return sum(end - start for (start, end), inst in spans if inst.engine is not Engine.COMPUTE)
 
 
 def work_of(cluster: Cluster, choices: Choices) -> Work:
