@@ -35,7 +35,8 @@ def build(cluster: Cluster, target: Target, effort: Effort = DEFAULT_EFFORT) -> 
 def _others(cluster: Cluster, first: Candidate) -> Iterator[Candidate]:
     """The schedules for the sizes of SRAM below, and where one is tight, also that which fills it from both ends.
 
-    The last is one that takes a quarter longer than the best: with still less room, more and more is moved.
+    Sizes that would not change a schedule are passed over. The last is one that takes a quarter longer than the best:
+    with still less room, more and more is moved.
     """
     best, found = first.cycles, first
     sizes = iter(_smaller(first.target.sram_bytes))
@@ -43,7 +44,7 @@ def _others(cluster: Cluster, first: Candidate) -> Iterator[Candidate]:
         while 4 * found.cycles <= 5 * best:
             if found.tight and not found.choices.ends:
                 choices = replace(found.choices, ends=True)
-            elif size := next(sizes, 0):
+            elif size := next((size for size in sizes if found.tight or size < found.gir.sram_bytes), 0):
                 choices = Choices(size)
             else:
                 return
