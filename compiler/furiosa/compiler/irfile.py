@@ -6,7 +6,6 @@ The first line is ``furiosa-ir dfg 1 <bytes of constants> <their sha256>``; then
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from typing import Any
 
@@ -23,8 +22,14 @@ LAYERS = (*GRAPH_LAYERS, "gir", "lir")
 def dump(layer: str, value: Any) -> bytes:
     """The file of a model in this layer."""
     body, data = printed(value)
-    head = f"furiosa-ir {layer} {VERSION} {len(data)} {hashlib.sha256(data).hexdigest()}\n"
+    head = f"furiosa-ir {layer} {VERSION} {len(data)} {_digest(data)}\n"
     return head.encode() + body.encode() + data
+
+
+def _digest(data: bytes) -> str:
+    import hashlib  # loads a library of cryptography, which only who reads or writes layers wants
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def printed(value: Any) -> tuple[str, bytes]:
@@ -57,7 +62,7 @@ def load(data: bytes, where: str) -> Any:
     if version != VERSION or layer not in LAYERS:
         raise ModelError(f"IR `{layer}` of version {version} cannot be read", where=where, hint=again)
     blob = rest[len(rest) - count :] if 0 <= count <= len(rest) else b""
-    if len(blob) != count or hashlib.sha256(blob).hexdigest() != digest:
+    if len(blob) != count or _digest(blob) != digest:
         raise ModelError("the constants of the IR file are damaged or cut off", where=where, hint=again)
     try:
         body = rest[: len(rest) - count].decode()

@@ -11,7 +11,6 @@ from furiosa.compiler.effort import DEFAULT_EFFORT, Effort
 from furiosa.compiler.gir.candidate import Candidate, candidate
 from furiosa.compiler.gir.choices import Choices
 from furiosa.compiler.gir.program import Gir
-from furiosa.compiler.gir.search import search
 from furiosa.isa.errors import UnsupportedError
 from furiosa.isa.target import Target
 
@@ -29,7 +28,11 @@ def build(cluster: Cluster, target: Target, effort: Effort = DEFAULT_EFFORT) -> 
     if effort.level == 0:
         return best.gir
     best = min((best, *_others(cluster, best)), key=lambda each: each.cycles)
-    return search(cluster, best, effort).gir if effort.level > 1 else best.gir
+    if effort.level == 1:
+        return best.gir
+    from furiosa.compiler.gir.search import search  # only who searches pays for its import
+
+    return search(cluster, best, effort).gir
 
 
 def _others(cluster: Cluster, first: Candidate) -> Iterator[Candidate]:
