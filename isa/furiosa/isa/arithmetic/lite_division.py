@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from furiosa.isa.arithmetic.elementwise import Scaling
-from furiosa.isa.arithmetic.lite_tables import _doubled_high, fixed_multiplier
+from furiosa.isa.arithmetic.lite_tables import doubled_high, fixed_multiplier
 
 Integers = NDArray[np.int64]
 
@@ -61,7 +61,7 @@ def _saturated(x: Integers) -> Integers:
 
 
 def _high(x: Integers, factor: Integers | int) -> Integers:
-    return _saturated(_doubled_high(x, factor))
+    return _saturated(doubled_high(x, factor))
 
 
 def _shifted(x: Integers, shift: Integers) -> Integers:

@@ -30,7 +30,7 @@ def requantize(
     if x_dtype == y_dtype:
         return _saturated(_scaled(centred, _eighth_bits(np.float32(x_scale) / np.float32(y_scale))) + y_zero, y_dtype)
     integer, exponent = fixed_multiplier(float(np.float32(x_scale)) / float(np.float32(y_scale)))
-    high = _doubled_high(centred << max(exponent, 0), integer)
+    high = doubled_high(centred << max(exponent, 0), integer)
     half = 1 << -exponent >> 1 if exponent < 0 else 0
     return _saturated(((high + half) >> max(-exponent, 0)) + y_zero, y_dtype)
 
@@ -178,10 +178,10 @@ def fixed_multiplier(factor: float) -> tuple[int, int]:
 def _multiplied(x: Integers, factor: float) -> Integers:
     """x * factor in fixed point: the doubled high half of the product rounded, then shifted right and rounded again."""
     integer, exponent = fixed_multiplier(factor)
-    return _shifted(_doubled_high(x << max(exponent, 0), integer), max(-exponent, 0))
+    return _shifted(doubled_high(x << max(exponent, 0), integer), max(-exponent, 0))
 
 
-def _doubled_high(x: Integers, integer: Integers | int) -> Integers:
+def doubled_high(x: Integers, integer: Integers | int) -> Integers:
     product = x * integer
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     return np.asarray(np.sign(nudged) * (np.abs(nudged) >> 31))
