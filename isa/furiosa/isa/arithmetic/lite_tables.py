@@ -182,6 +182,7 @@ def _multiplied(x: Integers, factor: float) -> Integers:
 
 
 def doubled_high(x: Integers, integer: Integers | int) -> Integers:
+    """The upper 32 bits of twice a product, rounded half away from zero."""
     product = x * integer
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     return np.asarray(np.sign(nudged) * (np.abs(nudged) >> 31))
