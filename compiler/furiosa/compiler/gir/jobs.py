@@ -187,6 +187,12 @@ def _alone(op: Op) -> Ref:
     return dense(Buffer(op.name, four(op), 0), op.name, four(op))
 
 
+def _read_once(x: Op, readers: Counter[Op]) -> bool:
+    """Whether one op alone reads a tensor, and what may lie inside of it nothing but it."""
+    inside = x.inputs if x.kind == "npu.concat" else ()
+    return readers[x] == 1 and all(_read_once(part, readers) for part in inside)
+
+
 class _Builder:
     """Walks a cluster twice: backwards to place tensors in buffers, forwards to list jobs."""
 
@@ -237,7 +243,7 @@ class _Builder:
                     if x in free and x not in self._refs:
                         self._refs[x] = self._refs[op].part(x.name, start, four(x))
             elif op.kind in _IN_PLACE:
-                over = (x for x in op.inputs if x in free and readers[x] == 1 and four(x) == four(op))
+                over = (x for x in op.inputs if x in free and _read_once(x, readers) and four(x) == four(op))
                 for x in islice(over, 1):
                     self._refs[x] = self._refs[op].part(x.name, (0, 0, 0, 0), four(x))
 
