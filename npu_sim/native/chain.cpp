@@ -47,6 +47,7 @@ bool Chain::takes(const Step& next) const {
 void Chain::append(Step next) {
   if (next.rows != nullptr) {
     for (const Access& access : accesses(*next.rows)) accesses_.push_back(access);
+    work_ += next.rows->work;
   }
   steps_.push_back(std::move(next));
 }
@@ -58,9 +59,7 @@ void Chain::run(Run& run) const {
     return;
   }
   const View& y = steps_.front().rows->y;
-  int64_t work = 0;
-  for (const Step& step : steps_) work += step.rows->work;
-  run.team.loop(y.shape[0] * bands, work, [&](int64_t begin, int64_t end, int member) {
+  run.team.loop(y.shape[0] * bands, work_, [&](int64_t begin, int64_t end, int member) {
     for (int64_t task = begin; task < end; ++task) {
       for (const Step& step : steps_) step.rows->compute(run, Band(step.rows->y, task, bands), member);
     }

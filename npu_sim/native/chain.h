@@ -28,6 +28,7 @@ class Chain {
 
   std::vector<Step> steps_;
   std::vector<Access> accesses_;
+  int64_t work_ = 0;
 };
 
 }  // namespace furiosa

@@ -110,13 +110,13 @@ void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vec
       flip_(port.data + begin, dram + port.address + begin, end - begin, port.mask);
     });
   }
+  std::vector<const Port<uint8_t>*> copied;
   for (const auto& port : outputs) {
     if (direct(port.address, port.size, true)) run.mappings.push_back(mapping(port));
+    else copied.push_back(&port);
   }
   for (const Chain& chain : chains_) chain.run(run);
-  for (const auto& port : outputs) {
-    if (!direct(port.address, port.size, true)) std::memcpy(port.data, dram + port.address, size_t(port.size));
-  }
+  for (const auto* port : copied) std::memcpy(port->data, dram + port->address, size_t(port->size));
   std::lock_guard<std::mutex> lock(mutex_);
   resting_.push_back(std::move(arena));
 }
