@@ -1,5 +1,7 @@
-// ReduceL2 and L2Normalize over the channels: norm = float(sqrt(sum(x * x)) * x_scale), the sum an exact int64, root
-// and product in double; y = quantize(norm), or quantize(dequantize(x) / norm), and 0 where the norm is.
+// ReduceL2 and L2Normalize over the channels: norm = sqrt(sum(r * r)) of r = dequantize(x), in float32 and from the
+// first channel to the last; y = quantize(norm), or quantize(r / norm), and 0 where the norm is.
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "lines.h"
@@ -8,14 +10,26 @@
 namespace furiosa {
 namespace {
 
-float norm(const Norm& inst, const uint8_t* x) {
-  const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
-  int64_t sum = 0;
-  for (int64_t c = 0; c < inst.x.shape[3]; ++c) {
-    const int64_t v = int32_t(x[c * inst.x.strides[3]] ^ reading.mask) - reading.offset;
-    sum += v * v;
+constexpr int kPixels = 8;  // are summed side by side: one sum would wait for each of its additions
+using Squares = std::array<float, 256>;
+
+// r * r for each stored byte.
+Squares squares(const Norm& inst, const Kernels& kernels) {
+  uint8_t bytes[256];
+  for (int i = 0; i < 256; ++i) bytes[i] = uint8_t(i);
+  Squares found;
+  kernels.dequantize(bytes, found.data(), 256, inst.x_scale, inst.x_zero, inst.x_type);
+  for (float& value : found) value *= value;
+  return found;
+}
+
+void norms(const Norm& inst, const Squares& squares, const uint8_t* const* x, float* norm) {
+  const int64_t step = inst.x.strides[3], channels = inst.x.shape[3];
+  float sum[kPixels] = {};
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int p = 0; p < kPixels; ++p) sum[p] += squares[x[p][c * step]];
   }
-  return float(std::sqrt(double(sum)) * double(inst.x_scale));
+  for (int p = 0; p < kPixels; ++p) norm[p] = std::sqrt(sum[p]);
 }
 
 Requantize bounds(const Norm& inst) {
@@ -36,19 +50,26 @@ void divide(const Norm& inst, const Kernels& kernels, const uint8_t* x, uint8_t*
   }
 }
 
-// A step that calls pixel(x, y) for each pixel.
+uint8_t* pixel_of(const View& view, uint8_t* sram, int64_t i) {
+  const int64_t w = i % view.shape[2], h = i / view.shape[2] % view.shape[1], n = i / view.shape[2] / view.shape[1];
+  return sram + view.address + n * view.strides[0] + h * view.strides[1] + w * view.strides[2];
+}
+
+// A step that calls pixel(x, y, norm) for each pixel.
 template <class Inst, class Pixel>
 Step each_pixel(const Inst& inst, Setup& setup, Pixel pixel) {
   setup.reads(inst.x);
   setup.writes(inst.y);
-  return [inst, pixel](Run& run) {
-    const View &x = inst.x, &y = inst.y;
-    const int64_t pixels = int64_t(x.shape[0]) * x.shape[1] * x.shape[2];
-    run.team.loop(pixels, 4 * pixels * x.shape[3], [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t w = i % x.shape[2], h = i / x.shape[2] % x.shape[1], n = i / x.shape[2] / x.shape[1];
-        pixel(run.sram + x.address + n * x.strides[0] + h * x.strides[1] + w * x.strides[2],
-              run.sram + y.address + n * y.strides[0] + h * y.strides[1] + w * y.strides[2]);
+  return [inst, pixel, table = squares(inst, setup.kernels)](Run& run) {
+    const int64_t pixels = int64_t(inst.x.shape[0]) * inst.x.shape[1] * inst.x.shape[2];
+    run.team.loop(pixels, 4 * pixels * inst.x.shape[3], [&](int64_t begin, int64_t end, int) {
+      for (int64_t first = begin; first < end; first += kPixels) {
+        const uint8_t* x[kPixels];
+        float norm[kPixels];
+        for (int64_t p = 0; p < kPixels; ++p) x[p] = pixel_of(inst.x, run.sram, std::min(first + p, end - 1));
+        norms(inst, table, x, norm);
+        const int64_t count = std::min(int64_t(kPixels), end - first);
+        for (int64_t p = 0; p < count; ++p) pixel(x[p], pixel_of(inst.y, run.sram, first + p), norm[p]);
       }
     });
   };
@@ -58,16 +79,15 @@ Step each_pixel(const Inst& inst, Setup& setup, Pixel pixel) {
 
 Step prepare(const ReduceL2& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
-  return each_pixel(inst, setup, [inst, &kernels](const uint8_t* x, uint8_t* y) {
-    const float value = norm(inst, x);
-    kernels.quantize(&value, y, 1, inst.y_scale, bounds(inst));
+  return each_pixel(inst, setup, [inst, &kernels](const uint8_t*, uint8_t* y, float norm) {
+    kernels.quantize(&norm, y, 1, inst.y_scale, bounds(inst));
   });
 }
 
 Step prepare(const L2Normalize& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
   return each_pixel(inst, setup,
-                    [inst, &kernels](const uint8_t* x, uint8_t* y) { divide(inst, kernels, x, y, norm(inst, x)); });
+                    [inst, &kernels](const uint8_t* x, uint8_t* y, float norm) { divide(inst, kernels, x, y, norm); });
 }
 
 }  // namespace furiosa

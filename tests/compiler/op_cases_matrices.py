@@ -54,16 +54,32 @@ def _(b: Builder) -> str:
     return b.q(b.op("Reshape", mixed, b.const([1, 7, 10], np.int64)))
 
 
+@case("cosine attention")
+def _(b: Builder) -> str:
+    """Three heads of 32 features, over a window of 49 pixels."""
+
+    def heads(x: str, *order: int) -> str:
+        return b.q(b.op("Transpose", b.q(b.op("Reshape", x, b.const([1, 49, 3, 32], np.int64))), perm=order))
+
+    x = b.qinput(1, 49, 96)
+    query, key, value = (b.q(b.op("MatMul", x, b.weight(b.normal(96, 96)))) for _ in range(3))
+    query, key = (b.q(b.op("LpNormalization", heads(of, 0, 2, 1, 3), axis=-1)) for of in (query, key))
+    scores = b.q(b.op("MatMul", query, b.q(b.op("Transpose", key, perm=[0, 1, 3, 2]))))
+    scaled = b.q(b.op("Mul", scores, b.const(b.normal(3, 1, 1))))
+    return b.q(b.op("MatMul", b.q(b.op("Softmax", scaled, axis=-1)), heads(value, 0, 2, 1, 3)))
+
+
 for _shape, _axes in (
     ((2, 5, 4, 3), [1]), ((2, 5, 4, 3), [2, 3]), ((2, 5, 4, 3), [-1]), ((2, 5, 4, 3), []), ((3, 6, 7), [1]),
-    ((4, 6), [1]), ((7,), [0]), ((2, 3, 4, 2, 3), [3, 4]), ((1, 300, 2), [1]),
+    ((4, 6), [1]), ((7,), [0]), ((2, 3, 4, 2, 3), [3, 4]), ((1, 300, 2), [1]), ((1, 64, 20, 20), [1]),
 ):  # fmt: skip
+    _what = "reducel2" if 0 < len(_axes) < len(_shape) else "reducel2 of all,"
     for _keep in (0, 1):
         _opsets = (11, 13, 18) if _axes == [1] else (13,)
-        add(f"reducel2 {_shape} over {_axes}, keepdims={_keep}", reduced("ReduceL2", _shape, _axes, _keep), *_opsets)
+        add(f"{_what} {_shape} over {_axes}, keepdims={_keep}", reduced("ReduceL2", _shape, _axes, _keep), *_opsets)
 for _shape, _axis in (
     ((2, 5, 4, 3), 1), ((2, 5, 4, 3), -1), ((2, 5, 4, 3), 2), ((2, 5, 4, 3), 0), ((1, 6, 7), 1), ((2, 9), -1),
-    ((7,), 0), ((2, 3, 4, 2, 3), 3), ((1, 300, 2), 1),
+    ((7,), 0), ((2, 3, 4, 2, 3), 3), ((1, 300, 2), 1), ((1, 64, 20, 20), 1), ((1, 4, 49, 32), -1),
 ):  # fmt: skip
     add(f"lpnormalization {_shape} along {_axis}", of("LpNormalization", _shape, axis=_axis, p=2))
 

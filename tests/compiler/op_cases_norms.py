@@ -33,10 +33,11 @@ def powers(b: Builder, x: str, axis: int) -> str:
 
 DIVISORS: dict[str, Divisor] = {
     "max of norm and epsilon": lambda b, x, axis: b.op("Max", norm(b, x, axis), b.const(1e-12)),
-    "root of squares and epsilon": lambda b, x, axis: b.op("Sqrt", b.op("Add", squares(b, x, axis), b.const(1e-12))),
-    "root of max of powers and epsilon":
+    "a sum: root of squares and epsilon":
+        lambda b, x, axis: b.op("Sqrt", b.op("Add", squares(b, x, axis), b.const(1e-12))),
+    "a sum: root of max of powers and epsilon":
         lambda b, x, axis: b.op("Sqrt", b.op("Max", powers(b, x, axis), b.const(1e-12))),
-    "power of powers, and epsilon":
+    "a sum: power of powers, and epsilon":
         lambda b, x, axis: b.op("Add", b.op("Pow", powers(b, x, axis), b.const(0.5)), b.const(1e-10)),
     "root of epsilon and ReduceSumSquare":
         lambda b, x, axis: b.op("Sqrt", b.op("Add", b.const(1e-12), reduced(b, "ReduceSumSquare", x, axis))),
@@ -62,10 +63,10 @@ def _(b: Builder) -> str:
 @CASES.case("lpnormalization by a reciprocal")
 def _(b: Builder) -> str:
     x = b.qinput(1, 16, 5, 4)
-    return b.q(b.op("Mul", b.op("Reciprocal", DIVISORS["root of squares and epsilon"](b, x, 1)), x))
+    return b.q(b.op("Mul", b.op("Reciprocal", DIVISORS["root of epsilon and ReduceSumSquare"](b, x, 1)), x))
 
 
-@CASES.case("lpnormalization by 1 / norm")
+@CASES.case("lpnormalization by a reciprocal, 1 / norm")
 def _(b: Builder) -> str:
     x = b.qinput(1, 16, 5, 4)
     return b.q(b.op("Mul", x, b.op("Div", b.const(1.0), DIVISORS["max of norm and epsilon"](b, x, 1))))

@@ -25,7 +25,8 @@ ROUNDING = {"conv clip", "residual block", "chain of convs", "swish", "concat of
             "averagepool 37 channels, counting pads", "sum relu averagepool reshape"}  # fmt: skip
 """Cases in which ONNX Runtime may compute in float32: the rows' ``parity`` says where, and allows one step."""
 ROUNDING_KINDS = (
-    "convtranspose", "reducemean", "reducesum", "reducel2", "lpnormalization", "resize linear", "exp", "log",
+    "convtranspose", "reducemean", "reducesum", "reducel2 of all", "lpnormalization by a sum",
+    "lpnormalization by a reciprocal", "resize linear", "exp", "log",
     "erf", "pow", "elu", "selu", "celu", "softplus", "mish", "gelu",
 )  # fmt: skip
 """Cases of operators that it always computes in float32, by the beginning of their names."""

@@ -137,6 +137,6 @@ ROWS = (
           parity="where ONNX Runtime computes Softmax in float32 (int8 in, uint8 out or the other way round), the "
                  "result may differ by one step"),
     OpDef("lp_normalization", ("LpNormalization",), build_lp_normalization, lower_lp_normalization, rules=(batch,),
-          parity="ONNX Runtime adds the squares up in float32, in an order of its own: the result may differ by one "
-                 "step at a tie"),
+          parity="written out with ReduceSum or as a product with a reciprocal, ONNX Runtime rounds otherwise: the "
+                 "result may differ by one step at a tie"),
 )  # fmt: skip

@@ -90,5 +90,6 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 ROWS = (
     OpDef("reduce", ("ReduceMean", "ReduceSum", "ReduceL2"), build, lower, rules=(reduced_elements, gathered),
-          parity="ONNX Runtime adds up in float32, in an order of its own: the result may differ by one step at a tie"),
+          parity="ONNX Runtime adds up ReduceMean, ReduceSum and a ReduceL2 over all axes in float32, in an order of "
+                 "its own: the result may differ by one step at a tie"),
 )  # fmt: skip
