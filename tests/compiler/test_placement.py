@@ -212,6 +212,15 @@ def check_reasons(report: dict[str, Any]) -> None:
             assert not row["reason"].endswith(".")
 
 
+@pytest.mark.parametrize("operand", [Builder.qinput, Builder.input])
+def test_a_softmax_in_float32_says_why_the_quantizer_left_it(operand: Callable[..., str]) -> None:
+    b = Builder()
+    report = same(b.model(b.q(b.op("MatMul", b.op("Softmax", operand(b, 4, 6)), b.const(b.normal(6, 3))))))
+    (row,) = [row for row in report["placement"] if row["op"] == "Softmax"]
+    assert row["reason_code"] == "not_quantized"
+    assert "the range (0, 1)" in row["hint"]
+
+
 @pytest.mark.parametrize("kind", TWO_TENSORS)
 def test_hints_about_two_tensors_lead_to_the_npu(kind: str) -> None:
     b = Builder()

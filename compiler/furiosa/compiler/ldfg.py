@@ -20,6 +20,11 @@ from furiosa.compiler.ops.table import QUANTIZE
 _MOVES = ("npu.view", "npu.transpose")
 _AFFINE = ("QuantizeLinear", "DequantizeLinear")
 _LONGEST_ROW = 16
+_QUANTIZE_SOFTMAX = (
+    "quantize its operand and its result (QDQ form); `furiosa quantize` leaves it in float32 where no result reaches "
+    "0.5, as most of the 256 steps between 0 and 1 would be unused: give `furiosa.quantizer.quantize` the range (0, 1) "
+    "of its result to have it in int8 nevertheless"
+)
 HOST_KINDS = ("quantize", "dequantize", "lower", "unlower", "widen", "narrow")
 
 
@@ -54,11 +59,11 @@ def _reason(op: Op) -> Reason:
     if wide is not None:
         return Reason("not_quantized", "the inputs must be int8 or uint8 with one scale", _kind(wide), "int8 or uint8",
                       "quantize the model anew, with 8 bits")  # fmt: skip
+    hint = _QUANTIZE_SOFTMAX if node.op_type == "Softmax" else QUANTIZE
     found = next((_kind(x) for x in op.inputs if x.kind not in ("dequantize", "const", "absent")), None)
     if found is None:
-        return Reason("not_quantized", "the operator's result is not quantized", _kind(op), "int8 or uint8",
-                      QUANTIZE)  # fmt: skip
-    return Reason("not_quantized", "the operator is not quantized", found, "int8 or uint8", QUANTIZE)
+        return Reason("not_quantized", "the operator's result is not quantized", _kind(op), "int8 or uint8", hint)
+    return Reason("not_quantized", "the operator is not quantized", found, "int8 or uint8", hint)
 
 
 def _kind(op: Op) -> str:
