@@ -14,7 +14,8 @@ from math import prod
 
 from furiosa.compiler.cluster import Cluster
 from furiosa.compiler.gir.boxes import Box, Four, Reads, same
-from furiosa.compiler.gir.rows import CONCAT, COPY, ROWS, Emit, Parameter, Row, four
+from furiosa.compiler.gir.row import Emit, Parameter, Row, four
+from furiosa.compiler.gir.rows import CONCAT, COPY, ROWS
 from furiosa.compiler.graph import Op
 from furiosa.isa.errors import InternalError
 from furiosa.isa.instructions import View

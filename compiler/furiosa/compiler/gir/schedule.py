@@ -18,7 +18,7 @@ from furiosa.compiler.gir.constants import Constants
 from furiosa.compiler.gir.jobs import Buffer, Job, Ref, Work
 from furiosa.compiler.gir.program import Prefetch, Slot, Step
 from furiosa.compiler.gir.rings import Ring, Rings
-from furiosa.compiler.gir.rows import Tile
+from furiosa.compiler.gir.row import Tile
 from furiosa.compiler.gir.spills import Spills
 from furiosa.compiler.gir.tiling import Streams, Tiling, smallest_bytes, tile, whole_bytes
 from furiosa.compiler.gir.transfers import slice_load, whole_loads

@@ -11,7 +11,7 @@ from math import prod
 from furiosa.compiler.gir.allocate import ALIGNMENT, aligned
 from furiosa.compiler.gir.boxes import Box, Four, input_box, most_bytes, most_shape, parts
 from furiosa.compiler.gir.jobs import Job, lone_job
-from furiosa.compiler.gir.rows import Tile
+from furiosa.compiler.gir.row import Tile
 from furiosa.compiler.graph import Op
 from furiosa.isa.cost import activation_cycles, program_cycles, transfer_cycles
 from furiosa.isa.instructions import View

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from furiosa.compiler.gir.boxes import Four
-from furiosa.compiler.gir.rows import Parameter
+from furiosa.compiler.gir.row import Parameter
 from furiosa.isa.instructions import Load, View
 
 
