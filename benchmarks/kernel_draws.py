@@ -25,6 +25,9 @@ CHANNELS = (1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 48, 49, 63, 64, 65, 80, 96
 LINES = (*CHANNELS, 256, 1000, 1024, 1025, 2050)
 """Channels of kernels that handle up to 1024 elements at a time."""
 
+EXTENTS = (1, 2, 3, 7, 20)
+"""Rows and columns of images that are resized."""
+
 BUDGETS = (1_000, 2_000, 6_000, 100_000)
 PRODUCTS = (20_000, 20_000, 100_000, 2_500_000)
 
@@ -104,6 +107,14 @@ def pairs(cls: make.Binary, form: BinaryForm, random: Random) -> InstructionCase
     if random.randrange(6) == 0:
         return make.all_pairs(maker, cls, form)
     return make.binary(maker, cls, form, _shape(random))
+
+
+def interpolate(random: Random, lite: bool = False) -> InstructionCase:
+    size, to = ((random.choice(EXTENTS), random.choice(EXTENTS)) for _ in range(2))
+    most = max(size[0] * size[1], to[0] * to[1])
+    channels = fitting(random, LINES, random.choice(BUDGETS), most)
+    maker = Maker(random, loose=True)
+    return make.interpolate(maker, size, to, channels, random.choice((1, 1, 2)), lite)
 
 
 def total(random: Random) -> InstructionCase:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from furiosa.isa import instructions as lir
+from furiosa.isa.arithmetic import Coordinates, neighbours
 from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Rounding, View
 from kernel_cases import InstructionCase
 from kernel_maker import Maker, Shape
@@ -124,6 +125,50 @@ def _counted(m: Maker, windows: Windows) -> Any:
     """The image, or with some of its padding."""
     top, left, bottom, right = m.pick((0, 0, 0, 0), (*windows.pads, *windows.pads), (1, 0, 2, 3))
     return -top, -left, windows.image[0] + bottom, windows.image[1] + right
+
+
+def interpolate(
+    m: Maker, size: tuple[int, int], to: tuple[int, int], channels: int, batch: int = 1, lite: bool = False
+) -> InstructionCase:
+    """A resize of an image, or of as much of it as some rows and columns of the result need."""
+    rows, columns = (_stretch(m, before, after) for before, after in zip(size, to))
+    x = m.view((batch, rows.x_count, columns.x_count, channels), read=True)
+    y = m.view((batch, rows.y_count, columns.y_count, channels))
+    fields = m.quantization("x", "y")
+    if lite:
+        fields |= {f"y_{key}": fields[f"x_{key}"] for key in ("type", "scale", "zero")}
+    for name, axis in (("row", rows), ("column", columns)):
+        fields |= {f"{name}_{key}": value for key, value in axis.at._asdict().items()}
+    fields |= {"x_start": (rows.x_start, columns.x_start), "y_start": (rows.y_start, columns.y_start)}
+    framework = Framework.TFLITE if lite else Framework.ONNX
+    return m.case(lir.Interpolate(x=x, y=y, extents=size, framework=framework, **fields))
+
+
+class _Stretch(NamedTuple):
+    """One axis of a resize: where elements lie, and the intervals of operand and result."""
+
+    at: Coordinates
+    x_start: int
+    x_count: int
+    y_start: int
+    y_count: int
+
+
+def _stretch(m: Maker, before: int, after: int) -> _Stretch:
+    half = Coordinates(0.5, 1.0, _float32(after / before), -0.5)
+    corners = Coordinates(0.0, before - 1, max(1, after - 1), 0.0)
+    anywhere = Coordinates(0.25, _float32(m.random.uniform(0, 2)), 1.0, _float32(m.random.uniform(-3, 3)))
+    at = m.pick(half, corners, anywhere)
+    start = m.pick(0, m.random.randrange(after))
+    count = after - start if not m.loose else m.random.choice((after - start, m.random.randint(1, after - start)))
+    both = neighbours(at, start, count, before)
+    first, last = int(both.first[0]), int(both.second[-1])
+    first, last = m.pick(0, first), m.pick(before - 1, last)
+    return _Stretch(at, first, last + 1 - first, start, count)
+
+
+def _float32(value: float) -> float:
+    return float(np.float32(value))
 
 
 def global_average(m: Maker, size: tuple[int, int], channels: int, batch: int = 1) -> InstructionCase:

@@ -133,6 +133,14 @@ KERNELS: tuple[Kernel, ...] = (
            partial(draws.pool, make.add_average_pool, partial(pooling, dilated=False)), {
         "resnet50 7x7, 7x7, 2048": layer(make.add_average_pool, square(7, 7, 7, 0), 2048),
     }),
+    Kernel("interpolate", lir.Interpolate, draws.interpolate, {
+        "u-net, 64x64, 64 to 128x128": layer(make.interpolate, (64, 64), (128, 128), 64),
+        "deeplab, 65x65, 21 to 513x513": layer(make.interpolate, (65, 65), (513, 513), 21),
+        "1 channel, 80x80 to 640x640": layer(make.interpolate, (80, 80), (640, 640), 1),
+    }),
+    Kernel("interpolate lite", lir.Interpolate, partial(draws.interpolate, lite=True), {
+        "deeplab, 33x33, 256 to 65x65": layer(make.interpolate, (33, 33), (65, 65), 256, 1, True),
+    }),
     Kernel("global average", lir.GlobalAveragePool, draws.global_average, {
         "resnet50, 7x7, 2048": layer(make.global_average, (7, 7), 2048),
         "squeezenet, 13x13, 1000": layer(make.global_average, (13, 13), 1000),

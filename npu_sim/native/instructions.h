@@ -144,6 +144,31 @@ struct AddAveragePool2d {
 };
 static_assert(sizeof(AddAveragePool2d) == 196);
 
+struct Interpolate {
+  static constexpr int32_t opcode = 0x1c;
+  View x;
+  View y;
+  int32_t extents[2];
+  int32_t x_start[2];
+  int32_t y_start[2];
+  float row_lead;
+  float row_factor;
+  float row_divisor;
+  float row_offset;
+  float column_lead;
+  float column_factor;
+  float column_divisor;
+  float column_offset;
+  int32_t x_type;
+  int32_t y_type;
+  float x_scale;
+  int32_t x_zero;
+  float y_scale;
+  int32_t y_zero;
+  int32_t framework;
+};
+static_assert(sizeof(Interpolate) == 156);
+
 struct Binary {
   View a;
   View b;

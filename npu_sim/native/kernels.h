@@ -146,6 +146,15 @@ struct Pair {
 
 using PairKernel = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t n, const Pair& pair);
 
+// Elements between four of an image: above or below, left or right of them, one line of `n` bytes each.
+struct Between {
+  const uint8_t* above_left;
+  const uint8_t* above_right;
+  const uint8_t* below_left;
+  const uint8_t* below_right;
+  float above, below;  // shares of the rows
+};
+
 struct Kernels {
   const char* name;
   ConvFormat conv;
@@ -196,6 +205,13 @@ struct Kernels {
   void (*scale)(const int32_t* sum, uint8_t* y, int64_t n, float multiplier, const Requantize& requantize);
   // y[i] = requantize(x[i] * multiplier / divisor) in float64
   void (*share)(const float* x, uint8_t* y, int64_t n, float multiplier, float divisor, const Requantize& requantize);
+  // sum[i] = the four elements times their shares, in the order of Between: left[i] * above and so on, each product and
+  // sum in float32
+  void (*between)(const Between& x, const float* left, const float* right, float* sum, int64_t n,
+                  const Reading& reading, float scale);
+  // y[i] = (the four elements times their shares + 2^21) >> 22, of shares that are whole numbers of 2^-11
+  void (*lite_between)(const Between& x, const float* left, const float* right, uint8_t* y, int64_t n,
+                       const Reading& reading);
 
   // y[c * y_step + r] = x[r * x_step + c]
   void (*transpose)(const uint8_t* x, int64_t x_step, uint8_t* y, int64_t y_step, int64_t rows, int64_t columns);

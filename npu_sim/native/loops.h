@@ -214,6 +214,32 @@ void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero
   }
 }
 
+void between(const Between& x, const float* left, const float* right, float* sum, int64_t n, const Reading& reading,
+             float scale) {
+  const Reading r = reading;
+  const Between b = x;
+  for (int64_t i = 0; i < n; ++i) {
+    float total = left[i] * b.above * (float(read(b.above_left[i], r)) * scale);
+    total += right[i] * b.above * (float(read(b.above_right[i], r)) * scale);
+    total += left[i] * b.below * (float(read(b.below_left[i], r)) * scale);
+    total += right[i] * b.below * (float(read(b.below_right[i], r)) * scale);
+    sum[i] = total;
+  }
+}
+
+void lite_between(const Between& x, const float* left, const float* right, uint8_t* y, int64_t n,
+                  const Reading& reading) {
+  const Reading r = reading;
+  const Between b = x;
+  const int32_t above = int32_t(b.above), below = int32_t(b.below);
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t l = int32_t(left[i]), t = int32_t(right[i]);
+    const int32_t top = read(b.above_left[i], r) * l + read(b.above_right[i], r) * t;
+    const int32_t bottom = read(b.below_left[i], r) * l + read(b.below_right[i], r) * t;
+    y[i] = uint8_t((top * above + bottom * below + (1 << 21)) >> 22);
+  }
+}
+
 // Calls tile(first, count) for tiles of at most `most` pixels of about one size.
 template <class Tile>
 inline __attribute__((always_inline)) void each_tile(int pixels, int most, Tile tile) {
@@ -228,10 +254,12 @@ inline __attribute__((always_inline)) void each_tile(int pixels, int most, Tile 
 constexpr Kernels make(const char* name, ConvFormat conv, DepthwiseFormat depthwise,
                        void (*conv_pixels)(const ConvPixels&), void (*depthwise_row)(const DepthwiseRow&),
                        int64_t (*multiply)(int64_t)) {
-  return {
-      name, conv,  depthwise,  conv_pixels, nullptr,  nullptr,   depthwise_row, multiply,         flip,       widen,
-      max,  table, scaled_add, scaled_mul,  real_add, real_mul,  lite_mul,      lite_add,         add_scaled, add_pairs,
-      mean, dots,  add_up,     scale,       share,    transpose, quantize,      quantize_product, dequantize};
+  return {name,          conv,       depthwise,    conv_pixels, nullptr,  nullptr,
+          depthwise_row, multiply,   flip,         widen,       max,      table,
+          scaled_add,    scaled_mul, real_add,     real_mul,    lite_mul, lite_add,
+          add_scaled,    add_pairs,  mean,         dots,        add_up,   scale,
+          share,         between,    lite_between, transpose,   quantize, quantize_product,
+          dequantize};
 }
 
 }  // namespace

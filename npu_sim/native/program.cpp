@@ -31,6 +31,7 @@ Step read_any(const Header& head, const char* body, Setup& setup) {
     case AveragePool2d::opcode: return read<AveragePool2d>(body, head.words, setup);
     case GlobalAveragePool::opcode: return read<GlobalAveragePool>(body, head.words, setup);
     case AddAveragePool2d::opcode: return read<AddAveragePool2d>(body, head.words, setup);
+    case Interpolate::opcode: return read<Interpolate>(body, head.words, setup);
     case Add::opcode: return read<Add>(body, head.words, setup);
     case Sub::opcode: return read<Sub>(body, head.words, setup);
     case Mul::opcode: return read<Mul>(body, head.words, setup);

@@ -132,6 +132,7 @@ Step prepare(const MaxPool2d& inst, Setup& setup);
 Step prepare(const AveragePool2d& inst, Setup& setup);
 Step prepare(const GlobalAveragePool& inst, Setup& setup);
 Step prepare(const AddAveragePool2d& inst, Setup& setup);
+Step prepare(const Interpolate& inst, Setup& setup);
 Step prepare(const Add& inst, Setup& setup);
 Step prepare(const Sub& inst, Setup& setup);
 Step prepare(const Mul& inst, Setup& setup);

@@ -13,8 +13,8 @@ from furiosa.compiler.cpu_model import to_onnx
 from furiosa.compiler.graph import Graph, Op
 from furiosa.compiler.ops.layout import affine, nchw
 from furiosa.isa import arithmetic
-from furiosa.isa.arithmetic import Scaling
-from furiosa.isa.instructions import BinaryForm
+from furiosa.isa.arithmetic import Coordinates, Scaling
+from furiosa.isa.instructions import BinaryForm, Framework
 
 Array = NDArray[Any]
 
@@ -103,6 +103,8 @@ def _op(op: Op, x: list[Array]) -> Array:
             return formula(x[0], _scaling(op.inputs[0]), _scaling(op), op.type.dtype.numpy_name)
         case "npu.global_average_pool":
             return arithmetic.global_average_pool(x[0], _scaling(op.inputs[0]), _scaling(op))
+        case "npu.interpolate":
+            return _interpolate(op, x[0])
         case "npu.average_pool2d" if x[0].dtype != op.type.dtype.numpy_name:
             real = arithmetic.dequantize(x[0], op.inputs[0].type.scale, op.inputs[0].type.zero)
             mean = arithmetic.float_average_pool(
@@ -139,6 +141,16 @@ def _op(op: Op, x: list[Array]) -> Array:
             )
             return arithmetic.quantize(mean, *affine(op.type))
     raise AssertionError(op.kind)
+
+
+def _interpolate(op: Op, x: Array) -> Array:
+    rows, columns = (
+        arithmetic.neighbours(Coordinates(*at), 0, op.type.shape[i], x.shape[i])
+        for i, at in ((1, op.attrs.rows), (2, op.attrs.columns))
+    )
+    if op.attrs.framework is Framework.TFLITE:
+        return arithmetic.lite_interpolate(x, rows, columns)
+    return arithmetic.interpolate(x, rows, columns, _scaling(op.inputs[0]), _scaling(op), op.type.dtype.numpy_name)
 
 
 def _binary(op: Op, x: list[Array]) -> Array:

@@ -288,12 +288,25 @@ def linear(shape: Shape, scales: list[float], sizes: list[int] | None = None, **
     return build
 
 
-for _mode, _factors in (
-    ("half_pixel", (2, 2)), ("pytorch_half_pixel", (2, 2)), ("asymmetric", (2, 4)), ("half_pixel", (3, 4)),
-    ("half_pixel", (1, 2)), ("half_pixel", (8, 8)), ("asymmetric", (16, 8)), ("half_pixel", (5, 16)),
-):  # fmt: skip
-    _scales = [1.0, 1.0, float(_factors[0]), float(_factors[1])]
-    add(f"resize linear {_mode} by {_factors}", linear((2, 5, 4, 3), _scales, coordinate_transformation_mode=_mode))
+for _mode in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"):
+    for _factors in ((2, 2), (3, 4), (2.5, 0.75), (0.3, 1)):
+        _attributes = {"coordinate_transformation_mode": _mode}
+        add(f"resize linear {_mode} by {_factors}", linear((2, 5, 4, 3), [1, 1, *_factors], **_attributes))
+for _factors in ((8, 8), (5, 16), (64, 64)):
+    add(f"resize linear by {_factors}", linear((1, 5, 4, 3), [1, 1, *_factors]))
 add("resize linear of one channel", linear((1, 1, 5, 6), [1, 1, 2, 2]))
 add("resize linear by sizes", linear((1, 4, 3, 5), [], [1, 4, 6, 10]))
+add(
+    "resize linear to one pixel",
+    linear((1, 4, 3, 5), [], [1, 4, 1, 1], coordinate_transformation_mode="pytorch_half_pixel"),
+)
+add(
+    "resize linear to one corner",
+    linear((1, 4, 3, 5), [], [1, 4, 1, 7], coordinate_transformation_mode="align_corners"),
+)
+add("resize linear to its own shape", linear((1, 4, 3, 5), [1, 1, 1.1, 1.1]))
+add("resize linear of axes", linear((1, 4, 3, 5), [1.7, 2.7], axes=[2, -1]), 18)
+for _policy in ("not_larger", "not_smaller"):
+    _attributes = {"axes": [2, 3], "keep_aspect_ratio_policy": _policy}
+    add(f"resize linear {_policy}", linear((1, 4, 3, 5), [], [7, 8], **_attributes), 18)
 add("resize linear 1-D", linear((1, 4, 6), [1, 1, 2]))

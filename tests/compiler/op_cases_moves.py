@@ -132,4 +132,8 @@ add("resize half pixels", _resize((1, 3, 5, 4), [1, 1, 3, 2]))
 add("resize channels", _resize((1, 3, 2, 4), [1, 2, 1, 3], **_FLOOR))
 add("resize to a half", _resize((1, 4, 8, 10), [1, 1, 0.5, 0.5], **_FLOOR))
 add("resize to a third", _resize((1, 4, 9, 6), [1, 1, 1 / 3, 0.5], [1, 4, 3, 3]))
+for _policy in ("not_larger", "not_smaller"):
+    _kept = {"axes": [2, 3], "keep_aspect_ratio_policy": _policy} | _FLOOR
+    add(f"resize {_policy}", _resize((1, 3, 4, 6), [], [8, 15] if _policy == "not_larger" else [8, 9], **_kept), 18)
+add("resize to its own shape", _resize((1, 3, 4, 30), [1, 1, 1.02, 1.02]))
 add("resize up and down", _resize((1, 4, 8, 5), [1, 1, 0.25, 2], **_FLOOR))

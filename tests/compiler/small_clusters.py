@@ -17,6 +17,7 @@ from furiosa.compiler.lowlevel import (
     Concat,
     Conv,
     GlobalPool,
+    Interpolate,
     MatMul,
     Pad,
     Pool,
@@ -103,6 +104,11 @@ class Net:
         n, h, w, c = a.type.shape
         attrs = AddPool((kernel, kernel), (1, 1), (1, 1), (1, 1, 1, 1), False, float("-inf"))
         return self._op("npu.add_average_pool2d", (a, b), attrs, (n, *_pooled(h, w, kernel, 1, 1, (1, 1, 1, 1)), c))
+
+    def interpolate(self, x: Op, rows: int, columns: int) -> Op:
+        n, h, w, c = x.type.shape
+        at = [(0.5, 1.0, float(np.float32(after / before)), -0.5) for before, after in ((h, rows), (w, columns))]
+        return self._op("npu.interpolate", (x,), Interpolate(*at), (n, rows, columns, c))
 
     def mean(self, x: Op) -> Op:
         n, _, _, c = x.type.shape

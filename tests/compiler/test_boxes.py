@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from furiosa.compiler.gir.boxes import Axis, Box, all_of, input_box, most_bytes, parts, same
+from furiosa.compiler.gir.boxes import Axis, Between, Box, all_of, input_box, most_bytes, parts, same
+from furiosa.isa.arithmetic import Coordinates, neighbours
 
 
 def test_a_box_knows_its_shape_and_size() -> None:
@@ -28,6 +30,23 @@ def test_window_interval_holds_exactly_the_taps_inside(
     assert axis.interval(a, a + count) == want
     assert want[1] - want[0] <= axis.most(count)
     assert axis.first(a) == min(taps)
+
+
+@given(
+    before=st.integers(1, 60), after=st.integers(1, 60), corners=st.booleans(), a=st.integers(0, 59),
+    count=st.integers(1, 60),
+)  # fmt: skip
+def test_interval_between_pixels_holds_exactly_the_neighbours(
+    before: int, after: int, corners: bool, a: int, count: int
+) -> None:
+    if a + count > after:
+        return
+    half = Coordinates(0.5, 1.0, float(np.float32(after / before)), -0.5)
+    at = Coordinates(0.0, before - 1.0, max(1.0, after - 1.0), 0.0) if corners else half
+    axis, found = Between(1, before, at), neighbours(at, a, count, before)
+    want = int(found.first.min()), int(found.second.max()) + 1
+    assert axis.interval(a, a + count) == want
+    assert want[1] - want[0] <= axis.most(count) <= before
 
 
 @given(groups=st.integers(1, 6), inputs=st.integers(1, 4), outputs=st.integers(1, 4), data=st.data())

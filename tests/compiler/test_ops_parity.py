@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
@@ -26,7 +27,7 @@ ROUNDING = {"conv clip", "residual block", "chain of convs", "swish", "concat of
 """Cases in which ONNX Runtime may compute in float32: the rows' ``parity`` says where, and allows one step."""
 ROUNDING_KINDS = (
     "convtranspose", "reducemean", "reducesum", "reducel2 of all", "lpnormalization by a sum",
-    "lpnormalization by a reciprocal", "resize linear", "exp", "log",
+    "lpnormalization by a reciprocal", "resize linear 1-D", "exp", "log",
     "erf", "pow", "elu", "selu", "celu", "softplus", "mish", "gelu",
 )  # fmt: skip
 """Cases of operators that it always computes in float32, by the beginning of their names."""
@@ -149,24 +150,40 @@ def test_any_slice(dtype: str, seed: int, shape: list[int], cuts: list[tuple[int
 
 
 @given(
-    kind=st.sampled_from(["DepthToSpace", "SpaceToDepth", "Resize"]), crd=st.booleans(), seed=st.integers(0, 1000),
+    kind=st.sampled_from(["DepthToSpace", "SpaceToDepth"]), crd=st.booleans(), seed=st.integers(0, 1000),
     dtype=st.sampled_from(["uint8", "int8"]), shape=st.tuples(*[st.integers(1, 4)] * 4), side=st.integers(1, 4),
-    mode=st.sampled_from(["half_pixel", "pytorch_half_pixel", "asymmetric"]),
 )  # fmt: skip
-def test_any_blocks(
-    kind: str, crd: bool, seed: int, dtype: str, shape: tuple[int, int, int, int], side: int, mode: str
-) -> None:
+def test_any_blocks(kind: str, crd: bool, seed: int, dtype: str, shape: tuple[int, int, int, int], side: int) -> None:
     b = Builder(dtype, seed=seed)
     n, c, h, w = shape
     if kind == "DepthToSpace":
         y = b.op(kind, b.qinput(n, c * side**2, h, w), blocksize=side, mode="CRD" if crd else "DCR")
-    elif kind == "SpaceToDepth":
-        y = b.op(kind, b.qinput(n, c, h * side, w * side), blocksize=side)
     else:
-        y = b.op(kind, b.qinput(*shape), "", b.const([1, 1, side, side]), mode="linear",
-                 coordinate_transformation_mode=mode)  # fmt: skip
-    model = b.model(b.q(y))
-    assert on_cpu(same(model, step("resize linear" if kind == "Resize" else "", b), seed=seed)) == {}
+        y = b.op(kind, b.qinput(n, c, h * side, w * side), blocksize=side)
+    assert on_cpu(same(b.model(b.q(y)), seed=seed)) == {}
+
+
+@given(
+    mode=st.sampled_from(["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"]),
+    opset=st.sampled_from([11, 13, 18, 19]), seed=st.integers(0, 1000), dtype=st.sampled_from(["uint8", "int8"]),
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 9), *[st.integers(1, 12)] * 2),
+    to=st.tuples(*[st.integers(1, 30)] * 2), by_sizes=st.booleans(), rescaled=st.booleans(),
+)  # fmt: skip
+def test_any_linear_resize(
+    mode: str, opset: int, seed: int, dtype: str, shape: tuple[int, int, int, int], to: tuple[int, int],
+    by_sizes: bool, rescaled: bool,
+) -> None:  # fmt: skip
+    b = Builder(dtype, opset, seed=seed)
+    sizes = b.const([*shape[:2], *to], np.int64)
+    factors = [1, 1, *(float(np.float32((after + 0.3) / before)) for before, after in zip(shape[2:], to))]
+    operands = ["", sizes] if by_sizes else [b.const(factors)]
+    point = (0.0173, 3)
+    x = b.q(b.input(*shape), *point)
+    roi = b.const([]) if opset == 11 else ""
+    y = b.op("Resize", x, roi, *(b.const([]) if opset == 11 and not o else o for o in operands), mode="linear",
+             coordinate_transformation_mode=mode)  # fmt: skip
+    y = b.q(y) if rescaled else b.q(y, *point)
+    assert on_cpu(same(b.model(y), seed=seed)) == {}
 
 
 @given(

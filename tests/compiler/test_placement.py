@@ -122,7 +122,13 @@ def _normalized(epsilon: float = 0.0, batch: int = 1) -> Case:
     return build
 
 
-def _linear(scales: list[float], **attributes: str) -> Case:
+def _cropped(b: Builder) -> str:
+    roi = b.const([0, 0, 0.1, 0.2, 1, 1, 0.9, 0.8])
+    return b.q(b.op("Resize", b.qinput(1, 2, 4, 4), roi, b.const([1, 1, 2, 2]), mode="linear",
+                    coordinate_transformation_mode="tf_crop_and_resize"))  # fmt: skip
+
+
+def _linear(scales: list[float], **attributes: str | int) -> Case:
     return lambda b: b.q(b.op("Resize", b.qinput(1, 2, 4, 4), "", b.const(scales), mode="linear", **attributes))
 
 
@@ -147,12 +153,10 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("epsilon", "none", _normalized(), 13),
     ("epsilon", "0.001, the least norm is 0.02", _normalized(0.001), 13),
     ("batch", "a batch of 3", _normalized(1e-12, 3), 13),
-    ("resize_coordinates", "align_corners, (4, 4) to (8, 8)",
-     _linear([1, 1, 2, 2], coordinate_transformation_mode="align_corners"), 13),
-    ("resize_coordinates", "align_corners, (4, 4) to (6, 6)",
-     _linear([1, 1, 1.5, 1.5], coordinate_transformation_mode="align_corners"), 13),
-    ("whole_factor", "half_pixel, (4, 4) to (6, 10)", _linear([1, 1, 1.5, 2.5]), 13),
-    ("whole_factor", "half_pixel, (4, 4) to (2, 2)", _linear([1, 1, 0.5, 0.5]), 13),
+    ("resize_coordinates", "tf_crop_and_resize", _cropped, 13),
+    ("resize_coordinates", "half_pixel_symmetric",
+     _linear([1, 1, 1.5, 1.5], coordinate_transformation_mode="half_pixel_symmetric"), 19),
+    ("antialias", "1", _linear([1, 1, 0.5, 0.5], antialias=1), 18),
     ("weights_rank", "1", lambda b: b.q(b.op("MatMul", b.qinput(5, 6), b.weight(b.normal(6)))), 13),
     ("bias_shape", "shape (3, 6)", _gemm(3, 6), 13),
     ("float_constant", "float32", lambda b: b.q(b.op("Sum", b.qinput(1, 2), b.qinput(1, 2), b.const([0.5, 1]))), 13),
@@ -184,10 +188,10 @@ REFUSED: list[tuple[str, str, Case, int]] = [
     ("slope_per_channel", "slopes of shape (4, 5)", with_operands("PRelu", (1, 3, 4, 5), np.ones((4, 5))), 13),
     ("resize_mode", "cubic", _resized([1, 2, 8, 8], mode="cubic"), 13),
     ("resize_pattern", "4 to 6 elements", _resized([1, 2, 6, 6], mode="nearest"), 13),
-    ("whole_factor", "half_pixel, (4, 4) to (6, 6)", _resized([1, 2, 6, 6], mode="linear"), 13),
+    ("image_extents", "1048578", lambda b: b.q(b.op("Resize", b.qinput(1, 1, 1, 2), "", b.const([1, 1, 1, 524289]),
+                                                    mode="linear")), 13),
     ("images", "(4, 4) to (8, 8)",
      lambda b: b.q(b.op("Resize", b.qinput(4, 4), "", "", b.const([8, 8], np.int64), mode="linear")), 13),
-    ("resize_weights", "16129 for factors of 64 and 64", _resized([1, 2, 256, 256], mode="linear"), 13),
     ("not_quantized", "float32", _no_result_scale, 13),
     ("not_empty", "shape (1, 0, 6, 6)", _empty, 13),
 ]  # fmt: skip

@@ -35,6 +35,8 @@ CASES: dict[str, Callable[[Net], Op]] = {
     "average pool": lambda n: n.pool("average", n.input(1, 13, 13, 8), 5, 3, (2, 2, 2, 2)),
     "average pool with padding": lambda n: n.pool("average", n.input(1, 13, 13, 8), include_pad=True),
     "add average pool": lambda n: n.add_pool(n.input(1, 12, 12, 8), n.input(1, 12, 12, 8)),
+    "interpolate": lambda n: n.interpolate(n.input(2, 9, 7, 8), 20, 15),
+    "interpolate to less": lambda n: n.interpolate(n.input(1, 19, 17, 8), 7, 5),
     "mean": lambda n: n.mean(n.input(3, 6, 6, 32)),
     "add": lambda n: n.binary("add", n.input(2, 9, 9, 8), n.input(2, 9, 9, 8)),
     "sub broadcast": lambda n: n.binary("sub", n.input(2, 9, 9, 8), n.input(1, 1, 9, 1)),

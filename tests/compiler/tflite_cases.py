@@ -375,6 +375,10 @@ CASES: dict[str, Case] = {
                                    operands=((0, 2), (1, 3), (1, 1)), shrinkAxisMask=2),
     "SPACE_TO_DEPTH": _p(moved, name="SPACE_TO_DEPTH", shape=(1, 6, 4, 5), to=(1, 3, 2, 20), blockSize=2),
     "DEPTH_TO_SPACE": _p(moved, name="DEPTH_TO_SPACE", shape=(1, 3, 2, 20), to=(1, 6, 4, 5), blockSize=2),
+    **{f"RESIZE_BILINEAR to {size}{name}": _p(moved, name="RESIZE_BILINEAR", shape=(1, 6, 5, 4), to=(1, *size, 4),
+                                             operands=(size,), **options)
+       for size in ((18, 15), (7, 23), (4, 2), (1, 5))
+       for name, options in (("", {}), (", half", {"halfPixelCenters": True}), (", corners", {"alignCorners": True}))},
     "RESIZE_BILINEAR of one pixel": _p(moved, name="RESIZE_BILINEAR", shape=(1, 1, 1, 7), to=(1, 9, 5, 7),
                                        operands=((9, 5),), alignCorners=True),
     "RESIZE_BILINEAR of one column": _p(moved, name="RESIZE_BILINEAR", shape=(1, 5, 1, 7), to=(1, 10, 3, 7),

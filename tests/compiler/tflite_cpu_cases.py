@@ -241,10 +241,6 @@ CASES: dict[str, Case] = {
     "REVERSE_SEQUENCE": _p(moved, name="REVERSE_SEQUENCE", to=(6, 5, 4), shape=(6, 5, 4),
                            operands=((1, 5, 2, 3, 4, 1),), seqDim=1, batchDim=0),
     "SPLIT": split,
-    **{f"RESIZE_BILINEAR of {dtype} by {size}{name}": _p(moved, name="RESIZE_BILINEAR", to=(1, *size, 4), dtype=dtype,
-                                                    scale=(0.1, 3), operands=(size,), **options)
-       for dtype in ("int8", "uint8") for size in ((18, 15), (7, 23))
-       for name, options in (("", {}), (", half", {"halfPixelCenters": True}), (", corners", {"alignCorners": True}))},
     **{f"TFLite_Detection_PostProcess {dtype}{' regular' * regular}": _p(detection, dtype=dtype, regular=regular)
        for dtype in ("float32", "uint8") for regular in (False, True)},
     "TFLite_Detection_PostProcess, 2 classes": _p(detection, dtype="float32", regular=False, background=0, of_box=2),

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from furiosa.isa import instructions as lir
+from furiosa.isa.arithmetic import Coordinates
 from furiosa.isa.cost import cycles, operators, pad_cycles, program_cycles
 from furiosa.isa.instructions import Activation, BinaryForm, Instruction, View
 from furiosa.isa.target import Target, target
@@ -23,6 +24,7 @@ BINARY = {
 }  # fmt: skip
 ADD = BINARY | {"form": BinaryForm.REAL, "lo": 0, "hi": 255}
 CONV = WINDOW | TYPES | {"weights": 0, "bias": 0, "multipliers": 0, "lo": 0, "hi": 255}
+HALF = Coordinates(0.5, 1.0, 2.0, -0.5)
 AXES = (0, 0, 1792, 64, 1, 1)
 
 
@@ -60,6 +62,16 @@ EXAMPLES: list[Instruction] = [
     lir.AveragePool2d(x=V, y=V, counted=(0, 0, 28, 28), **WINDOW, **TYPES, **SCALES),
     lir.GlobalAveragePool(x=V, y=View.dense(0, (1, 1, 1, 64)), **TYPES, **SCALES),
     lir.AddAveragePool2d(counted=(0, 0, 28, 28), floor=0.0, **WINDOW, **BINARY),
+    lir.Interpolate(
+        x=View.dense(0, (1, 14, 14, 64)),
+        y=V,
+        extents=(14, 14),
+        x_start=(0, 0),
+        y_start=(0, 0),
+        **{f"{axis}_{name}": value for axis in ("row", "column") for name, value in HALF._asdict().items()},
+        **TYPES,
+        **SCALES,
+    ),
     lir.Add(**ADD),
     lir.Sub(**ADD),
     lir.Mul(**ADD),

@@ -51,7 +51,7 @@ def test_any_truncation_is_refused() -> None:
 
 def test_another_version_is_named() -> None:
     head = msgpack.unpackb(DATA)
-    with pytest.raises(EnfError, match="version 99 cannot be read by this version, which reads 5"):
+    with pytest.raises(EnfError, match="version 99 cannot be read by this version, which reads 6"):
         enf.load(msgpack.packb(head | {"version": 99}))
 
 

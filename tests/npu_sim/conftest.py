@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from furiosa.isa import instructions as lir
+from furiosa.isa.arithmetic import Coordinates, neighbours
 from furiosa.isa.encoding import encode
 from furiosa.isa.enf import Port, Program
 from furiosa.isa.hazards import required_waits
-from furiosa.isa.instructions import Activation, Instruction, View
+from furiosa.isa.instructions import Activation, Framework, Instruction, View
 
 SRAM_BYTES = 64 * 1024
 INPUT_SHAPE = (2, 6, 7, 8)
@@ -190,6 +191,29 @@ def add_average(b: Builder) -> None:
                                 **b.quantization("a", "b", "y")), y)  # fmt: skip
 
 
+def interpolate(b: Builder) -> None:
+    """The last rows and columns of a resize, from as much of the image as they need."""
+    x = b.random.choice(b.tensors)
+    fields: dict[str, Any] = {}
+    places = []
+    for axis, side in enumerate(("row", "column"), 1):
+        at = Coordinates(0.5, 1.0, b.random.choice([1.0, 1.5, 2.0]), -0.5)
+        before = b.random.choice([0, 0, 3])
+        extent = before + x.shape[axis]
+        after = int(extent * at.divisor)
+        start = next(i for i in range(after) if neighbours(at, i, 1, extent).first[0] >= before)
+        places.append((extent, before, start, min(6, after - start)))
+        fields |= {f"{side}_{name}": value for name, value in at._asdict().items()}
+    extents, x_start, y_start, (p, q) = zip(*places)
+    y = b.dense((x.shape[0], p, q, x.shape[3]), x)
+    fields |= b.quantization("x", "y")
+    framework = b.random.choice(list(Framework))
+    if framework is Framework.TFLITE:
+        fields |= {f"y_{name}": fields[f"x_{name}"] for name in ("type", "scale", "zero")}
+    b.emit(lir.Interpolate(x=x, y=y, extents=extents, x_start=x_start, y_start=y_start, framework=framework,
+                           **fields), y)  # fmt: skip
+
+
 def total(b: Builder) -> None:
     """The sum of three tensors: one image, repeated."""
     x = b.random.choice(b.tensors)
@@ -280,8 +304,8 @@ def reload(b: Builder) -> None:
 
 
 OPERATIONS: list[Callable[[Builder], None]] = [
-    convolution, convolution, max_pool, average_pool, add_average, global_average, binary, total, table, softmax,
-    norm, matmul, transpose, concatenate, fill, spill, reload, Builder.load_input,
+    convolution, convolution, max_pool, average_pool, add_average, global_average, binary, interpolate, total, table,
+    softmax, norm, matmul, transpose, concatenate, fill, spill, reload, Builder.load_input,
 ]  # fmt: skip
 
 

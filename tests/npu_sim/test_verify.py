@@ -60,6 +60,11 @@ ADD = lir.Add(
     a=X, b=X, y=Y, a_type=Activation.U8, b_type=Activation.U8, y_type=Activation.U8, a_scale=1.0, a_zero=0, b_scale=1.0,
     b_zero=0, y_scale=1.0, y_zero=0, form=lir.BinaryForm.REAL, lo=0, hi=255, waits=(2,),
 )  # fmt: skip
+RESIZED = lir.Interpolate(
+    x=X, y=Y, extents=(4, 4), x_start=(0, 0), y_start=(0, 0), row_lead=0.5, row_factor=1.0, row_divisor=2.0,
+    row_offset=-0.5, column_lead=0.0, column_factor=1.0, column_divisor=1.0, column_offset=0.0, x_type=Activation.U8,
+    y_type=Activation.U8, x_scale=1.0, x_zero=0, y_scale=1.0, y_zero=0, waits=(2,),
+)  # fmt: skip
 TABLE = lir.Table(x=X, y=Y, table=2048, tables=1, waits=(2,))
 COPY = lir.Copy(dst=1024, dst_strides=(0, 0, 0, 0, 0, 1), src=0, src_strides=(0, 0, 0, 0, 0, 1),
                 shape=(1, 1, 1, 1, 1, 128), kind=lir.CopyKind.RESHAPE, waits=(2,))  # fmt: skip
@@ -110,6 +115,21 @@ ILLEGAL: list[tuple[Instruction, str]] = [
     (replace(MEAN, counted=(1, 0, 4, 4)), "`counted top row` is 1"),
     (replace(MEAN, counted=(0, 0, 3, 4)), "`counted end row` is 3"),
     (replace(MEAN, dilations=(2, 1)), "`dilations` is (2, 1), a mean demands (1, 1)"),
+    (replace(RESIZED, column_factor=-1.0), "the coordinates of a column are (0.0, -1.0, 1.0, 0.0)"),
+    (replace(RESIZED, row_divisor=0.0), "the divisor above 0"),
+    (replace(RESIZED, row_factor=3e38, x_start=(5, 0)), "rows 3 to 3 of the image are read, `x` has 5 to 8"),
+    (replace(RESIZED, row_lead=float("inf")), "they must be finite"),
+    (replace(RESIZED, column_offset=float("nan")), "they must be finite"),
+    (replace(RESIZED, extents=(0, 4)), "`extent in rows` is 0, it must be 1 to 1048576"),
+    (replace(RESIZED, extents=(4, 2**30)), "`extent in columns` is 1073741824"),
+    (replace(RESIZED, y_start=(0, -1)), "`first column of y` is -1"),
+    (replace(RESIZED, y_start=(2**20, 0)), "`last row of y` is 1048579"),
+    (replace(RESIZED, x_start=(1, 0)), "rows 0 to 2 of the image are read, `x` has 1 to 4"),
+    (replace(RESIZED, x_start=(-9, 0)), "rows 0 to 2 of the image are read, `x` has -9 to -6"),
+    (replace(RESIZED, extents=(4, 9), y_start=(0, 1)), "columns 1 to 5 of the image are read, `x` has 0 to 3"),
+    (replace(RESIZED, y=shaped(1, 4, 4, 9)), "`y channels` is 9, the input demands 8"),
+    (replace(RESIZED, y=shaped(2, 4, 4, 8)), "`y batch` is 2, the input demands 1"),
+    (replace(RESIZED, framework=lir.Framework.TFLITE, y_zero=1), "an image of TFLITE demands"),
     (replace(ADD, b=replace(X, shape=(1, 4, 4, 1))), "`b shape` is (1, 4, 4, 1), the shape of `y` demands"),
     (replace(ADD, b_scale=float("inf")), "`b_scale` is inf"),
     (replace(ADD, form=lir.BinaryForm.SCALED, a_type=Activation.I8), "SCALED, which is for Add and Mul of operands of"),

@@ -14,6 +14,8 @@ from furiosa.isa.instructions import BinaryForm, Framework, Rounding
 
 Four = tuple[int, int, int, int]
 Two = tuple[int, int]
+At = tuple[float, float, float, float]
+"""The ``arithmetic.Coordinates`` of an axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,15 @@ class Pool(Attrs):
     dilations: Two
     pads: Four
     include_pad: bool = False
+    framework: Framework = Framework.ONNX
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolate(Attrs):
+    """``interpolate`` of (x): where rows and columns of the result lie in x, and whose rounding it has."""
+
+    rows: At
+    columns: At
     framework: Framework = Framework.ONNX
 
 
@@ -154,7 +165,7 @@ KINDS = frozenset(
     f"npu.{kind}"
     for kind in (
         "conv2d", "depthwise_conv2d", "matmul", "max_pool2d", "average_pool2d", "global_average_pool",
-        "add_average_pool2d", "add", "sub", "mul", "sum", "table", "softmax", "reduce_l2", "l2_normalize",
-        "concat", "pad", "slice", "transpose", "expand", "view",
+        "add_average_pool2d", "interpolate", "add", "sub", "mul", "sum", "table", "softmax", "reduce_l2",
+        "l2_normalize", "concat", "pad", "slice", "transpose", "expand", "view",
     )
 )  # fmt: skip

@@ -13,14 +13,14 @@ import numpy as np
 
 from furiosa.compiler.frontend.node import Affine
 from furiosa.compiler.graph import Graph, Op, rebuild, rewrite, with_inputs
-from furiosa.compiler.lowlevel import Pad
+from furiosa.compiler.lowlevel import Interpolate, Pad
 from furiosa.compiler.ops.layout import FLIPPED, flipped, signed_type
 from furiosa.isa.dtypes import DType
-from furiosa.isa.instructions import BinaryForm
+from furiosa.isa.instructions import BinaryForm, Framework
 
 _OF_DIFFERENCES = {
     "npu.conv2d": 1, "npu.depthwise_conv2d": 1, "npu.matmul": 2, "npu.global_average_pool": 1,
-    "npu.add_average_pool2d": 2, "npu.softmax": 1, "npu.reduce_l2": 1, "npu.l2_normalize": 1,
+    "npu.add_average_pool2d": 2, "npu.interpolate": 1, "npu.softmax": 1, "npu.reduce_l2": 1, "npu.l2_normalize": 1,
 }  # fmt: skip
 """Kinds that take either type in each of so many operands."""
 _BINARY = ("npu.add", "npu.sub", "npu.mul")
@@ -68,7 +68,15 @@ def move_of_flipped(op: Op) -> Op | None:
 
 def operand_of_either_type(op: Op) -> Op | None:
     """an operator that computes with differences from the zero point reads what is behind a flipped tensor"""
-    real = op.kind in _BINARY and op.attrs.form is BinaryForm.REAL
-    count = 2 if real else _OF_DIFFERENCES.get(op.kind, 0)
+    count = _of_either_type(op)
     read = tuple(_behind(x) or x for x in op.inputs[:count])
     return replace(op, inputs=(*read, *op.inputs[count:])) if read != op.inputs[:count] else None
+
+
+def _of_either_type(op: Op) -> int:
+    """How many operands of an op may be of either type."""
+    if op.kind in _BINARY:
+        return 2 if op.attrs.form is BinaryForm.REAL else 0
+    if isinstance(op.attrs, Interpolate) and op.attrs.framework is Framework.TFLITE:
+        return 0
+    return _OF_DIFFERENCES.get(op.kind, 0)

@@ -183,6 +183,11 @@ def _global_average(inst: lir.GlobalAveragePool, target: Target) -> int:
     return target.window_start_cycles + vector_cycles(inst.x.size, target)
 
 
+def _interpolate(inst: lir.Interpolate, target: Target) -> int:
+    """window_start + four vector fetches of every output, as a window of 2x2 has."""
+    return target.window_start_cycles + vector_cycles(4 * inst.y.size, target)
+
+
 def _binary(inst: lir.Add | lir.Sub | lir.Mul, target: Target) -> int:
     """issue + one operand over the exchange, which all slices share + the other and the result within each PE."""
     a, b, y = (_distinct_bytes(view) for view in (inst.a, inst.b, inst.y))
@@ -234,7 +239,7 @@ def _fill(inst: lir.Fill, target: Target) -> int:
 _CYCLES: dict[type[Instruction], Callable[[Any, Target], int]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _window, lir.MatMul: _matmul,
     lir.MaxPool2d: _window, lir.AveragePool2d: _window, lir.GlobalAveragePool: _global_average,
-    lir.AddAveragePool2d: _add_window, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
-    lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2, lir.L2Normalize: _l2_normalize,
-    lir.Copy: _copy, lir.Fill: _fill,
+    lir.AddAveragePool2d: _add_window, lir.Interpolate: _interpolate, lir.Add: _binary, lir.Sub: _binary,
+    lir.Mul: _binary, lir.Sum: _sum, lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2,
+    lir.L2Normalize: _l2_normalize, lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """ENF, the compiled file: msgpack, versioned, checksummed, deterministic, typed on read.
 
-The file is one msgpack map ``{"magic": "ENF", "version": 5, "checksum": 4 bytes, "body": bytes, "constants": bytes}``.
+The file is one msgpack map ``{"magic": "ENF", "version": 6, "checksum": 4 bytes, "body": bytes, "constants": bytes}``.
 The body is the msgpack form of an ``Enf`` whose programs have only the size of their constants; these lie one after the
 other in ``constants``, so that a reader need not copy them. The checksum is the CRC-32 of both, big-endian. Nothing in
 a file depends on time, place or hash seeds.
@@ -20,7 +20,7 @@ from furiosa.isa.errors import EnfError
 from furiosa.isa.wire import from_wire, to_wire
 
 MAGIC = "ENF"
-VERSION = 5
+VERSION = 6
 _KEYS = ("magic", "version", "checksum", "body", "constants")
 _BIN = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I"}
 """How msgpack's markers of bytes are followed by their length."""

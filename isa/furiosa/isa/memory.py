@@ -111,7 +111,13 @@ def _convolution(inst: lir.Conv2d | lir.DepthwiseConv2d) -> Regions:
 
 
 def _unary(
-    inst: lir.MaxPool2d | lir.AveragePool2d | lir.GlobalAveragePool | lir.Softmax | lir.ReduceL2 | lir.L2Normalize,
+    inst: lir.MaxPool2d
+    | lir.AveragePool2d
+    | lir.GlobalAveragePool
+    | lir.Interpolate
+    | lir.Softmax
+    | lir.ReduceL2
+    | lir.L2Normalize,
 ) -> Regions:
     return Regions((of_view(inst.x),), (of_view(inst.y),))
 
@@ -141,8 +147,8 @@ def _fill(inst: lir.Fill) -> Regions:
 _REGIONS: dict[type[Instruction], Callable[[Any], Regions]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _convolution,
     lir.MatMul: _binary, lir.MaxPool2d: _unary, lir.AveragePool2d: _unary, lir.GlobalAveragePool: _unary,
-    lir.AddAveragePool2d: _binary, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
-    lir.Table: _table, lir.Softmax: _unary, lir.ReduceL2: _unary, lir.L2Normalize: _unary,
+    lir.AddAveragePool2d: _binary, lir.Interpolate: _unary, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary,
+    lir.Sum: _sum, lir.Table: _table, lir.Softmax: _unary, lir.ReduceL2: _unary, lir.L2Normalize: _unary,
     lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from math import inf, isfinite, prod
 from typing import Any
 
 from furiosa.isa import instructions as lir
-from furiosa.isa.arithmetic import Scaling, fixed_sum
+from furiosa.isa.arithmetic import Coordinates, Scaling, fixed_sum, neighbours
 from furiosa.isa.instructions import Activation, BinaryForm, Framework, Instruction, View
 
 WINDOW_LIMIT = 1 << 16
@@ -31,6 +31,10 @@ SUM_LIMIT = 1 << 16
 
 MEAN_LIMIT = 1 << 22
 """Most elements in one mean: 2**22 * 255 is below 2**31."""
+
+
+EXTENT_LIMIT = 1 << 20
+"""Most rows and columns of an image between whose pixels is interpolated: float32 has them all, and their halves."""
 
 
 class Illegal(Exception):
@@ -219,8 +223,39 @@ def _add_average_pool(inst: lir.AddAveragePool2d, sram_bytes: int) -> None:
         raise Illegal(f"`floor` is {inst.floor}, it must be 0 or -inf")
 
 
+def _interpolate(inst: lir.Interpolate, sram_bytes: int) -> None:
+    _view("x", inst.x, sram_bytes)
+    _view("y", inst.y, sram_bytes)
+    _equal("y batch", inst.y.shape[0], "the input", inst.x.shape[0])
+    _equal("y channels", inst.y.shape[3], "the input", inst.x.shape[3])
+    row = Coordinates(inst.row_lead, inst.row_factor, inst.row_divisor, inst.row_offset)
+    column = Coordinates(inst.column_lead, inst.column_factor, inst.column_divisor, inst.column_offset)
+    for axis, (side, at) in enumerate((("row", row), ("column", column))):
+        _between(inst, axis, side, at)
+    _unary_types(inst)
+    if inst.framework is Framework.TFLITE:
+        _equal("type, scale and zero point of y", (inst.y_type, inst.y_scale, inst.y_zero), "an image of TFLITE",
+               (inst.x_type, inst.x_scale, inst.x_zero))  # fmt: skip
+
+
+def _between(inst: lir.Interpolate, axis: int, side: str, at: Coordinates) -> None:
+    """All neighbours along an axis lie in ``x``: those of the ends do, and positions never fall."""
+    if not all(map(isfinite, at)) or at.factor < 0 or at.divisor <= 0:
+        raise Illegal(f"the coordinates of a {side} are {tuple(at)}, they must be finite, the factor at least 0 and "
+                      "the divisor above 0")  # fmt: skip
+    extent, start, count = inst.extents[axis], inst.y_start[axis], inst.y.shape[1 + axis]
+    _ranged(f"extent in {side}s", extent, 1, EXTENT_LIMIT)
+    _ranged(f"first {side} of y", start, 0, EXTENT_LIMIT)
+    _ranged(f"last {side} of y", start + count - 1, 0, EXTENT_LIMIT)
+    first = int(neighbours(at, start, 1, extent).first[0])
+    last = int(neighbours(at, start + count - 1, 1, extent).second[0])
+    begin, end = inst.x_start[axis], inst.x_start[axis] + inst.x.shape[1 + axis]
+    if not begin <= first <= last < end:
+        raise Illegal(f"{side}s {first} to {last} of the image are read, `x` has {begin} to {end - 1}")
+
+
 def _unary_types(
-    inst: lir.AveragePool2d | lir.GlobalAveragePool | lir.Softmax | lir.ReduceL2 | lir.L2Normalize,
+    inst: lir.AveragePool2d | lir.GlobalAveragePool | lir.Interpolate | lir.Softmax | lir.ReduceL2 | lir.L2Normalize,
 ) -> None:
     _scale("x_scale", inst.x_scale)
     _scale("y_scale", inst.y_scale)
@@ -324,7 +359,7 @@ def _fill(inst: lir.Fill, sram_bytes: int) -> None:
 _CHECKS: dict[type[Instruction], Callable[[Any, int], None]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _convolution, lir.DepthwiseConv2d: _depthwise, lir.MatMul: _matmul,
     lir.MaxPool2d: _max_pool, lir.AveragePool2d: _average_pool, lir.GlobalAveragePool: _global_average,
-    lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
-    lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2, lir.L2Normalize: _l2_normalize,
-    lir.Copy: _copy, lir.Fill: _fill,
+    lir.AddAveragePool2d: _add_average_pool, lir.Interpolate: _interpolate, lir.Add: _binary, lir.Sub: _binary,
+    lir.Mul: _binary, lir.Sum: _sum, lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _reduce_l2,
+    lir.L2Normalize: _l2_normalize, lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from furiosa.isa import arithmetic
 from furiosa.isa import instructions as lir
-from furiosa.isa.arithmetic import Scaling
+from furiosa.isa.arithmetic import Coordinates, Scaling
 from furiosa.isa.enf import Program
 from furiosa.isa.errors import InternalError
 from furiosa.isa.instructions import Activation, Framework, Instruction, Rounding, View
@@ -209,6 +209,21 @@ def _add_average_pool(machine: Interpreter, inst: lir.AddAveragePool2d) -> None:
     machine.put(inst.y, arithmetic.quantize(mean, inst.y_scale, inst.y_zero, _type(inst.y_type)))
 
 
+def _interpolate(machine: Interpreter, inst: lir.Interpolate) -> None:
+    row = Coordinates(inst.row_lead, inst.row_factor, inst.row_divisor, inst.row_offset)
+    column = Coordinates(inst.column_lead, inst.column_factor, inst.column_divisor, inst.column_offset)
+    rows, columns = (
+        arithmetic.neighbours(at, inst.y_start[i], inst.y.shape[1 + i], inst.extents[i]).inside(inst.x_start[i])
+        for i, at in enumerate((row, column))
+    )
+    x = machine.view(inst.x, inst.x_type)
+    if inst.framework is Framework.TFLITE:
+        machine.put(inst.y, arithmetic.lite_interpolate(x, rows, columns))
+        return
+    qx, qy = Scaling(inst.x_scale, inst.x_zero), Scaling(inst.y_scale, inst.y_zero)
+    machine.put(inst.y, arithmetic.interpolate(x, rows, columns, qx, qy, _type(inst.y_type)))
+
+
 def _as_type(x: Array, zero: int, kind: Activation, other: Activation) -> tuple[Array, int]:
     """The same differences from the zero point, in another type: both move by 128."""
     if kind is other:
@@ -276,7 +291,7 @@ def _fill(machine: Interpreter, inst: lir.Fill) -> None:
 _EXECUTE: dict[type[Instruction], Callable[[Interpreter, Any], None]] = {
     lir.Load: _load, lir.Store: _store, lir.Conv2d: _conv2d, lir.DepthwiseConv2d: _depthwise, lir.MatMul: _matmul,
     lir.MaxPool2d: _max_pool, lir.AveragePool2d: _average_pool, lir.GlobalAveragePool: _global_average,
-    lir.AddAveragePool2d: _add_average_pool, lir.Add: _binary, lir.Sub: _binary, lir.Mul: _binary, lir.Sum: _sum,
-    lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _norm, lir.L2Normalize: _norm,
-    lir.Copy: _copy, lir.Fill: _fill,
+    lir.AddAveragePool2d: _add_average_pool, lir.Interpolate: _interpolate, lir.Add: _binary, lir.Sub: _binary,
+    lir.Mul: _binary, lir.Sum: _sum, lir.Table: _table, lir.Softmax: _softmax, lir.ReduceL2: _norm,
+    lir.L2Normalize: _norm, lir.Copy: _copy, lir.Fill: _fill,
 }  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import ceil, prod
 from typing import NamedTuple
+
+from furiosa.isa.arithmetic import Coordinates, neighbours
 
 Four = tuple[int, int, int, int]
 
@@ -62,7 +64,25 @@ class Axis(NamedTuple):
         return min(self.extent, (extent - 1) // self.grain * self.step + self.reach)
 
 
-Reads = tuple[Axis, Axis, Axis, Axis]
+class Between(NamedTuple):
+    """How the interval of an input axis follows from that of the output axis ``source``, interpolated from it."""
+
+    source: int
+    extent: int
+    at: Coordinates
+    step: int = 1
+
+    def interval(self, a: int, b: int) -> tuple[int, int]:
+        """The interval of the input, inside its extent."""
+        first = neighbours(self.at, a, 1, self.extent).first[0]
+        return int(first), int(neighbours(self.at, b - 1, 1, self.extent).second[0]) + 1
+
+    def most(self, extent: int) -> int:
+        """A bound for the interval that any output interval of ``extent`` elements needs."""
+        return min(self.extent, ceil((extent - 1) * self.at.factor / self.at.divisor) + 3)
+
+
+Reads = tuple[Axis, Axis | Between, Axis | Between, Axis]
 """The axes (N, H, W, C) of one input."""
 
 

@@ -7,11 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from furiosa.compiler.gir.boxes import Axis, Four, Reads, all_of, same
+from furiosa.compiler.gir.boxes import Axis, Between, Four, Reads, all_of, same
 from furiosa.compiler.gir.row import Parameter, Row, Tile, four
 from furiosa.compiler.graph import Op, TensorType
-from furiosa.compiler.lowlevel import AddPool, Binary, Conv, MatMul, Pad, Pool, Slice, Softmax, Sum, Transpose
+from furiosa.compiler.lowlevel import (
+    AddPool,
+    Binary,
+    Conv,
+    Interpolate,
+    MatMul,
+    Pad,
+    Pool,
+    Slice,
+    Softmax,
+    Sum,
+    Transpose,
+)
 from furiosa.isa import instructions as isa
+from furiosa.isa.arithmetic import Coordinates
 from furiosa.isa.instructions import Activation, CopyKind, Instruction, View
 
 
@@ -151,6 +164,26 @@ def _add_average_pool(tile: Tile) -> tuple[Instruction, ...]:
         dilations=attrs.dilations, pads=_pads(tile), counted=_counted(tile), a_type=_activation(a),
         b_type=_activation(b), y_type=_activation(y), a_scale=a.scale, a_zero=a.zero, b_scale=b.scale, b_zero=b.zero,
         y_scale=y.scale, y_zero=y.zero, floor=attrs.floor,
+    ),)  # fmt: skip
+
+
+def _interpolate_reads(op: Op) -> tuple[Reads, ...]:
+    attrs: Interpolate = op.attrs
+    n, h, w, c = four(op.inputs[0])
+    rows, columns = Coordinates(*attrs.rows), Coordinates(*attrs.columns)
+    return ((Axis(0, n), Between(1, h, rows), Between(2, w, columns), Axis(3, c)),)
+
+
+def _interpolate(tile: Tile) -> tuple[Instruction, ...]:
+    attrs: Interpolate = tile.op.attrs
+    _, h, w, _ = four(tile.op.inputs[0])
+    row, column = (
+        {f"{side}_{name}": value for name, value in Coordinates(*at)._asdict().items()}
+        for side, at in (("row", attrs.rows), ("column", attrs.columns))
+    )
+    return (isa.Interpolate(
+        x=tile.x, y=tile.y, extents=(h, w), x_start=tile.inputs[0].start[1:3], y_start=tile.box.start[1:3], **row,
+        **column, framework=attrs.framework, **_scaled(tile.op),
     ),)  # fmt: skip
 
 
@@ -333,6 +366,7 @@ ROWS: dict[str, Row] = {
     "npu.average_pool2d": Row("NHWC", _pool_reads, _average_pool, windowed=True),
     "npu.global_average_pool": Row("NC", _global_reads, _global_average_pool),
     "npu.add_average_pool2d": Row("NHWC", _add_pool_reads, _add_average_pool, windowed=True),
+    "npu.interpolate": Row("NHWC", _interpolate_reads, _interpolate, windowed=True),
     "npu.add": Row("NHWC", _broadcast_reads, partial(_binary, isa.Add)),
     "npu.sub": Row("NHWC", _broadcast_reads, partial(_binary, isa.Sub)),
     "npu.mul": Row("NHWC", _broadcast_reads, partial(_binary, isa.Mul)),

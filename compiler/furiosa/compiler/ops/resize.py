@@ -11,10 +11,11 @@ import numpy as np
 from furiosa.compiler import lowlevel
 from furiosa.compiler.graph import Array, Attrs, Op
 from furiosa.compiler.lowlevel import Four
+from furiosa.compiler.ops.coordinates import MODES, coordinate_mode, coordinates, scales
 from furiosa.compiler.ops.layout import conform, low, nhwc, spatial_axis, view
 from furiosa.compiler.ops.table import OpDef, Unit, four_axes, refuse
+from furiosa.isa.arithmetic import positions
 
-Position = Callable[[Array, np.float32, int, int], Array]
 _HALF = np.float32(0.5)
 
 
@@ -26,19 +27,6 @@ class Resize(Attrs):
     steps: tuple[int, ...]
     repeats: tuple[int, ...]
 
-
-def _corners(i: Array, _: np.float32, before: int, after: int) -> Array:
-    return i * np.float32(before - 1) / np.float32(after - 1) if after > 1 else np.zeros_like(i)
-
-
-POSITIONS: dict[str, Position] = {
-    "asymmetric": lambda i, scale, *_: i / scale,
-    "half_pixel": lambda i, scale, *_: (i + _HALF) / scale - _HALF,
-    "pytorch_half_pixel": lambda i, scale, _, after: (i + _HALF) / scale - _HALF if after > 1 else np.zeros_like(i),
-    "tf_half_pixel_for_nn": lambda i, scale, *_: (i + _HALF) / scale,
-    "align_corners": _corners,
-}
-"""``coordinate_transformation_mode``: where in the input an output index lies, in float32 as in ONNX Runtime."""
 
 ROUNDINGS: dict[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - _HALF),
@@ -56,21 +44,10 @@ def build(unit: Unit) -> Op:
     if node.str("mode", "nearest") != "nearest":
         raise refuse("resize_mode", "only linear Resize, and Resize to the nearest element, are accelerated",
                      node.str("mode", ""), "nearest or linear", 'resize with mode="linear"')  # fmt: skip
-    scales = _scales(unit, before, after)
-    axes = [_axis(unit, scales[k], before[k], after[k]) for k in range(len(after))]
+    factors = scales(unit, before, after)
+    axes = [_axis(unit, factors[k], before[k], after[k]) for k in range(len(after))]
     starts, steps, repeats = zip(*axes)
     return unit.op("resize", (x,), Resize(starts, steps, repeats))
-
-
-def _scales(unit: Unit, before: tuple[int, ...], after: tuple[int, ...]) -> list[np.float32]:
-    """The scale of each axis: as given, or the ratio of the sizes."""
-    ratios = [np.float32(b) / np.float32(a) for a, b in zip(before, after)]
-    operand = unit.array(1 if unit.node.op_type == "Upsample" or unit.node.opset < 11 else 2)
-    if operand is None or not operand.size:
-        return ratios
-    axes = unit.node.ints("axes") or tuple(range(len(after)))
-    given = {axis % len(after): np.float32(s) for axis, s in zip(axes, operand.reshape(-1))}
-    return [given.get(axis, np.float32(1)) for axis in range(len(after))]
 
 
 def _axis(unit: Unit, scale: np.float32, before: int, after: int) -> tuple[int, int, int]:
@@ -93,21 +70,15 @@ def _axis(unit: Unit, scale: np.float32, before: int, after: int) -> tuple[int, 
 
 def _nearest(unit: Unit, scale: np.float32, before: int, after: int) -> Array:
     """The index of the input's element for each of the output's."""
-    node = unit.node
-    if node.op_type == "Upsample" or node.opset < 11:
-        position, rounding = POSITIONS["asymmetric"], ROUNDINGS["ceil" if scale < 1 else "floor"]
-    else:
-        mode, nearest = (
-            node.str("coordinate_transformation_mode", "half_pixel"),
-            node.str("nearest_mode", "round_prefer_floor"),
-        )
-        if mode not in POSITIONS or nearest not in ROUNDINGS:
-            raise refuse("resize_coordinates", "a Resize to the nearest element must find it by coordinates and a "
-                         "rounding of the ONNX standard", f"{mode}, {nearest}", ", ".join(POSITIONS),
-                         'use coordinate_transformation_mode="asymmetric"')  # fmt: skip
-        position, rounding = POSITIONS[mode], ROUNDINGS[nearest]
-    where = position(np.arange(after, dtype=np.float32), scale, before, after)
-    return np.clip(rounding(where), 0, before - 1).astype(np.int64)
+    mode, nearest = coordinate_mode(unit), unit.node.str("nearest_mode", "round_prefer_floor")
+    if unit.node.op_type == "Upsample" or unit.node.opset < 11:
+        nearest = "ceil" if scale < 1 else "floor"
+    if mode not in MODES or nearest not in ROUNDINGS:
+        raise refuse("resize_coordinates", "a Resize to the nearest element must find it by coordinates and a "
+                     "rounding of the ONNX standard", f"{mode}, {nearest}", ", ".join(MODES),
+                     'use coordinate_transformation_mode="asymmetric"')  # fmt: skip
+    where = ROUNDINGS[nearest](positions(coordinates(mode, scale, before, after), 0, after))
+    return np.asarray(np.clip(where, 0, before - 1).astype(np.int64))
 
 
 def lower(op: Op, inputs: tuple[Op, ...]) -> Op:

@@ -8,6 +8,15 @@ from furiosa.isa.arithmetic.binary import binary
 from furiosa.isa.arithmetic.elementwise import Scaling, add, float_add, float_mul, float_sub, float_sum, mul
 from furiosa.isa.arithmetic.float32 import fma
 from furiosa.isa.arithmetic.functions import batch_normalization
+from furiosa.isa.arithmetic.interpolation import (
+    IDENTITY,
+    Coordinates,
+    Neighbours,
+    interpolate,
+    lite_interpolate,
+    neighbours,
+    positions,
+)
 from furiosa.isa.arithmetic.lite import fixed_sum, lite_average_pool, lite_binary, lite_softmax
 from furiosa.isa.arithmetic.lite_division import lite_division
 from furiosa.isa.arithmetic.norms import l2_normalize, reduce_l2
@@ -27,6 +36,9 @@ from furiosa.isa.arithmetic.tables import FUNCTIONS, affine_table, lookup, table
 
 __all__ = [
     "FUNCTIONS",
+    "IDENTITY",
+    "Coordinates",
+    "Neighbours",
     "Scaling",
     "add",
     "affine_table",
@@ -47,10 +59,12 @@ __all__ = [
     "float_sum",
     "fma",
     "global_average_pool",
+    "interpolate",
     "l2_normalize",
     "lite_average_pool",
     "lite_binary",
     "lite_division",
+    "lite_interpolate",
     "lite_softmax",
     "lookup",
     "matmul",
@@ -58,7 +72,9 @@ __all__ = [
     "max_pool",
     "mul",
     "multiplier",
+    "neighbours",
     "pooled_size",
+    "positions",
     "product",
     "quantize",
     "reduce_l2",

@@ -11,7 +11,7 @@ from furiosa.isa.instructions.elementwise import Add, Mul, Sub, Sum, Table
 from furiosa.isa.instructions.instruction import Engine, Instruction
 from furiosa.isa.instructions.moves import Copy, Fill, Load, Store
 from furiosa.isa.instructions.operands import Activation, BinaryForm, CopyKind, Framework, Rounding, View
-from furiosa.isa.instructions.pools import AddAveragePool2d, AveragePool2d, GlobalAveragePool, MaxPool2d
+from furiosa.isa.instructions.pools import AddAveragePool2d, AveragePool2d, GlobalAveragePool, Interpolate, MaxPool2d
 from furiosa.isa.instructions.products import Conv2d, DepthwiseConv2d, MatMul
 from furiosa.isa.instructions.rows import L2Normalize, ReduceL2, Softmax
 
@@ -19,12 +19,13 @@ INSTRUCTIONS: dict[int, type[Instruction]] = {
     cls.opcode: cls
     for cls in (
         Load, Store, Conv2d, DepthwiseConv2d, MatMul, MaxPool2d, AveragePool2d, GlobalAveragePool, AddAveragePool2d,
-        Add, Sub, Mul, Sum, Table, Softmax, ReduceL2, L2Normalize, Copy, Fill,
+        Interpolate, Add, Sub, Mul, Sum, Table, Softmax, ReduceL2, L2Normalize, Copy, Fill,
     )
 }  # fmt: skip
 
 __all__ = [
     "INSTRUCTIONS", "Activation", "Add", "AddAveragePool2d", "AveragePool2d", "BinaryForm", "Conv2d", "Copy",
-    "CopyKind", "DepthwiseConv2d", "Engine", "Fill", "Framework", "GlobalAveragePool", "Instruction", "L2Normalize",
-    "Load", "MatMul", "MaxPool2d", "Mul", "ReduceL2", "Rounding", "Softmax", "Store", "Sub", "Sum", "Table", "View",
+    "CopyKind", "DepthwiseConv2d", "Engine", "Fill", "Framework", "GlobalAveragePool", "Instruction", "Interpolate",
+    "L2Normalize", "Load", "MatMul", "MaxPool2d", "Mul", "ReduceL2", "Rounding", "Softmax", "Store", "Sub", "Sum",
+    "Table", "View",
 ]  # fmt: skip

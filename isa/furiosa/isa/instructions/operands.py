@@ -74,7 +74,7 @@ class BinaryForm(IntEnum):
 
 
 class Framework(IntEnum):
-    """Whose formula a mean or a softmax rounds by: that of ONNX Runtime, or that of LiteRT."""
+    """Whose formula a mean, an interpolation or a softmax rounds by: that of ONNX Runtime, or that of LiteRT."""
 
     ONNX = 0
     TFLITE = 1

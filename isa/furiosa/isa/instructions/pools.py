@@ -1,4 +1,4 @@
-"""Instructions over windows of an image, and over whole images."""
+"""Instructions over windows of an image, over whole images, and between the pixels of an image."""
 
 from __future__ import annotations
 
@@ -109,3 +109,39 @@ class AddAveragePool2d(Instruction):
     y_scale: F32
     y_zero: Int
     floor: F32
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolate(Instruction):
+    """y = x between its pixels, as ``arithmetic.interpolate`` or, for TFLITE, ``lite_interpolate`` defines it.
+
+    ``x`` and ``y`` may be parts of an image and of what it becomes: ``x_start`` and ``y_start`` are their first row and
+    column in these, and ``extents`` the rows and columns of the image. ``row_...`` and ``column_...`` are the
+    ``arithmetic.Coordinates`` of the rows and of the columns; all neighbours of the pixels of ``y`` lie in ``x``. For
+    TFLITE, types, scales and zero points of x and y are the same.
+    """
+
+    opcode = 0x1C
+    engine = Engine.COMPUTE
+    sdk_name = "LowLevelResize"
+
+    x: View
+    y: View
+    extents: tuple[int, int]
+    x_start: tuple[int, int]
+    y_start: tuple[int, int]
+    row_lead: F32
+    row_factor: F32
+    row_divisor: F32
+    row_offset: F32
+    column_lead: F32
+    column_factor: F32
+    column_divisor: F32
+    column_offset: F32
+    x_type: Activation
+    y_type: Activation
+    x_scale: F32
+    x_zero: Int
+    y_scale: F32
+    y_zero: Int
+    framework: Framework = Framework.ONNX

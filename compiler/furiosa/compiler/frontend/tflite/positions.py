@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from furiosa.compiler.graph import Array
+from furiosa.isa.arithmetic import Coordinates
 
 _MOST = 1 << 20
-SHARE_BITS = 11
 
 
 def nearest(before: int, after: int, corners: bool, half: bool) -> Array:
@@ -17,19 +17,11 @@ def nearest(before: int, after: int, corners: bool, half: bool) -> Array:
     return np.asarray(np.clip(index, 0, before - 1).astype(np.int64))
 
 
-def between(before: int, after: int, corners: bool, half: bool) -> tuple[Array, Array, Array]:
-    """The two elements that each of the result's lies between, and the share of the second in 2**11-ths.
-
-    int64 [after], int64 [after], int32 [after], as XNNPACK rounds them. Raises ValueError as ``nearest``.
-    """
+def coordinates(before: int, after: int, corners: bool, half: bool) -> Coordinates:
+    """Where a bilinear resize finds an element of the result."""
     scale = _scale(before, after, corners)
-    position = _counted(before, after) * scale
-    if half and not corners:
-        position = np.clip(position + (np.float32(0.5) * scale - np.float32(0.5)), 0, before - 1)
-    first = np.clip(np.floor(position), 0, before - 1)
-    share = np.rint((position - first) * np.float32(1 << SHARE_BITS))
-    whole = first.astype(np.int64)
-    return whole, np.minimum(whole + 1, before - 1), share.astype(np.int32)
+    shift = np.float32(0.5) * scale - np.float32(0.5) if half and not corners else 0.0
+    return Coordinates(0.0, float(scale), 1.0, float(shift))
 
 
 def _counted(before: int, after: int) -> Array:

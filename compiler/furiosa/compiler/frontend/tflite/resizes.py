@@ -1,4 +1,4 @@
-"""Resizing on the NPU: elements are repeated or left out; between elements there are powers of two of new ones."""
+"""Resizing on the NPU: elements are repeated or left out, or lie between those of the operand."""
 
 from __future__ import annotations
 
@@ -28,26 +28,12 @@ def resize_nearest(site: Site) -> None:
 
 
 def resize_bilinear(site: Site) -> None:
-    """RESIZE_BILINEAR by powers of two; a single row or column is repeated."""
+    """RESIZE_BILINEAR; its coordinates are float32 in XNNPACK, too."""
     x, to = _image(site)
-    before, after = x.type.shape[2:], to.shape[2:]
-    rows, columns = (new // old if old > 1 and new % old == 0 else 1 for old, new in zip(before, after))
-    whole = all(old in (1, new) or new % old == 0 for old, new in zip(before, after))
-    exact = whole and rows.bit_count() == columns.bit_count() == 1
-    moved = (rows, columns) != (1, 1)
-    if not exact or (moved and site.options["align_corners"]):
-        raise refuse("resize_shares", "a bilinear resize must be by powers of two, without aligned corners: the shares "
-                     "of others are not exact in LiteRT", f"{before} to {after}", "2, 4, 8",
-                     "resize by a power of two")  # fmt: skip
-    if 1 in before or not moved:
-        repeats = (1, 1, *(new if old == 1 else 1 for old, new in zip(before, after)))
-        shape = tuple(size * count for size, count in zip(x.type.shape, repeats))
-        attrs = Resize((0,) * 4, (1,) * 4, repeats)
-        x = site.op("resize", (x,), attrs, replace(to, shape=shape), ":repeated" if moved else "")
-    if moved:
-        smooth = Interpolate((rows, columns), bool(site.options["half_pixel_centers"]), Framework.TFLITE)
-        x = site.op("interpolate", (x,), smooth, to)
-    site.give(x)
+    corners, half = bool(site.options["align_corners"]), bool(site.options["half_pixel_centers"])
+    sizes = zip(x.type.shape[2:], to.shape[2:])
+    rows, columns = (positions.coordinates(before, after, corners, half) for before, after in sizes)
+    site.give(site.op("interpolate", (x,), Interpolate(rows, columns, Framework.TFLITE), to))
 
 
 def _image(site: Site) -> tuple[Op, TensorType]:
