@@ -14,7 +14,7 @@ import numpy as np
 
 import kernel_host as host
 import kernel_instances as make
-from furiosa.isa.instructions import BinaryForm, CopyKind, Framework
+from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Summation
 from kernel_cases import HostCase, InstructionCase
 from kernel_maker import Maker, Shape, fitting
 from kernel_windows import Windows, convolving
@@ -97,9 +97,9 @@ def softmax(random: Random, framework: Framework = Framework.ONNX) -> Instructio
     return box(partial(make.softmax, framework=framework), random)
 
 
-def global_average(random: Random) -> InstructionCase:
+def global_average(random: Random, summation: Summation = Summation.EXACT) -> InstructionCase:
     n, h, w, c = _shape(random)
-    return make.global_average(Maker(random, loose=True), (h, w), c, n)
+    return make.global_average(Maker(random, loose=True), (h, w), c, n, summation)
 
 
 def pairs(cls: make.Binary, form: BinaryForm, random: Random) -> InstructionCase:

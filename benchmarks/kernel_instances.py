@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from furiosa.isa import instructions as lir
 from furiosa.isa.arithmetic import Coordinates, neighbours
-from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Rounding, View
+from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Rounding, Summation, View
 from kernel_cases import InstructionCase
 from kernel_maker import Maker, Shape
 from kernel_windows import Windows
@@ -171,9 +171,14 @@ def _float32(value: float) -> float:
     return float(np.float32(value))
 
 
-def global_average(m: Maker, size: tuple[int, int], channels: int, batch: int = 1) -> InstructionCase:
-    x = m.view((batch, *size, channels), read=True)
-    return m.case(lir.GlobalAveragePool(x=x, y=m.view((batch, 1, 1, channels)), **m.quantization("x", "y")))
+def global_average(
+    m: Maker, size: tuple[int, int], channels: int, batch: int = 1, summation: Summation = Summation.EXACT
+) -> InstructionCase:
+    x, y = m.view((batch, *size, channels), read=True), m.view((batch, 1, 1, channels))
+    rows = (m.pick(0, 1, 2, 3), channels % 4) if summation is Summation.VECTORS else (0, 0)
+    divisor = m.pick(size[0] * size[1], 1)
+    fields = {"divisor": divisor, "summation": summation, "rows": rows, **m.quantization("x", "y")}
+    return m.case(lir.GlobalAveragePool(x=x, y=y, **fields))
 
 
 def binary(m: Maker, cls: Binary, form: BinaryForm, shape: Shape) -> InstructionCase:

@@ -14,7 +14,7 @@ import kernel_draws as draws
 import kernel_host as host
 import kernel_instances as make
 from furiosa.isa import instructions as lir
-from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Instruction
+from furiosa.isa.instructions import BinaryForm, CopyKind, Framework, Instruction, Summation
 from kernel_cases import Case
 from kernel_maker import Maker
 from kernel_windows import Windows, convolving, plain, pooling
@@ -144,6 +144,13 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("global average", lir.GlobalAveragePool, draws.global_average, {
         "resnet50, 7x7, 2048": layer(make.global_average, (7, 7), 2048),
         "squeezenet, 13x13, 1000": layer(make.global_average, (13, 13), 1000),
+    }),
+    Kernel("mean in vectors", lir.GlobalAveragePool, partial(draws.global_average, summation=Summation.VECTORS), {
+        "efficientnet, 7x7, 1280": layer(partial(make.global_average, summation=Summation.VECTORS), (7, 7), 1280),
+        "efficientnet, 56x56, 144": layer(partial(make.global_average, summation=Summation.VECTORS), (56, 56), 144),
+    }),
+    Kernel("mean pixel by pixel", lir.GlobalAveragePool, partial(draws.global_average, summation=Summation.FORWARD), {
+        "vit, 197, 768": layer(partial(make.global_average, summation=Summation.FORWARD), (197, 1), 768),
     }),
     _pairs(lir.Add, BinaryForm.SCALED, {
         "resnet50, 56x56, 256": (1, 56, 56, 256),

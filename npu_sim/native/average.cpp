@@ -1,6 +1,5 @@
-// AveragePool2d, AddAveragePool2d and GlobalAveragePool: y = requantize(sum / count / y_scale), the sum of real values
-// in float32, row by row and from left to right; or requantize(sum * (x_scale / (y_scale * count))), the sum an exact
-// int32. LiteRT's window mean is that of the stored integers, rounded half away from zero.
+// AveragePool2d and AddAveragePool2d: y = requantize(sum / count / y_scale), the sum of real values in float32, row by
+// row and from left to right. LiteRT's window mean is that of the stored integers, rounded half away from zero.
 #include <algorithm>
 
 #include "lines.h"
@@ -109,23 +108,6 @@ void each_window(const Inst& inst, Run& run, Body&& body) {
   });
 }
 
-// Channels [begin, begin + n) of one image, n at most kLine.
-void global_average(const GlobalAveragePool& inst, const Kernels& kernels, const uint8_t* x, uint8_t* y, int64_t n) {
-  const int64_t x_step = inst.x.strides[3], y_step = inst.y.strides[3];
-  const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
-  int32_t sum[kLine] = {};
-  uint8_t from[kLine], to[kLine];
-  for (int64_t h = 0; h < inst.x.shape[1]; ++h) {
-    for (int64_t w = 0; w < inst.x.shape[2]; ++w) {
-      const uint8_t* at = x + h * inst.x.strides[1] + w * inst.x.strides[2];
-      kernels.add_up(gather(at, x_step, n, from), sum, n, reading);
-    }
-  }
-  const float divisor = inst.y_scale * float(inst.x.shape[1] * inst.x.shape[2]);
-  kernels.scale(sum, target(y, y_step, to), n, inst.x_scale / divisor, bounds(inst.y_type, inst.y_zero));
-  scatter(y, y_step, n, to);
-}
-
 }  // namespace
 
 Step prepare(const AveragePool2d& inst, Setup& setup) {
@@ -168,24 +150,6 @@ Step prepare(const AddAveragePool2d& inst, Setup& setup) {
         const uint8_t* b = gather(pixel(run, inst.b, window.n, h, w, window.channel), inst.b.strides[3], size, b_line);
         kernels.add_pairs(a, b, sum, size, pair, inst.floor);
       });
-    });
-  };
-}
-
-Step prepare(const GlobalAveragePool& inst, Setup& setup) {
-  setup.reads(inst.x);
-  setup.writes(inst.y);
-  const Kernels& kernels = setup.kernels;
-  return [inst, &kernels](Run& run) {
-    const View &x = inst.x, &y = inst.y;
-    const int64_t lines = (y.shape[3] + kLine - 1) / kLine, count = y.shape[0] * lines;
-    const int64_t work = int64_t(x.shape[0]) * x.shape[1] * x.shape[2] * x.shape[3];
-    run.team.loop(count, work, [&](int64_t begin, int64_t end, int) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t n = task / lines, c = task % lines * kLine;
-        global_average(inst, kernels, run.sram + x.address + n * x.strides[0] + c * x.strides[3],
-                       run.sram + y.address + n * y.strides[0] + c * y.strides[3], std::min(kLine, y.shape[3] - c));
-      }
     });
   };
 }

@@ -118,8 +118,11 @@ struct GlobalAveragePool {
   int32_t x_zero;
   float y_scale;
   int32_t y_zero;
+  int32_t divisor;
+  int32_t summation;
+  int32_t rows[2];
 };
-static_assert(sizeof(GlobalAveragePool) == 96);
+static_assert(sizeof(GlobalAveragePool) == 112);
 
 struct AddAveragePool2d {
   static constexpr int32_t opcode = 0x1b;

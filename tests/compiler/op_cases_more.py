@@ -231,11 +231,15 @@ def reduced(kind: str, shape: Shape, axes: list[int], keep: int) -> Case:
 for _kind, (_shape, _axes), _keep in product(
     ("ReduceMean", "ReduceSum"),
     (((2, 5, 4, 3), [2, 3]), ((2, 5, 4, 3), [1]), ((2, 5, 4, 3), [-1]), ((2, 5, 4, 3), []), ((2, 5, 4, 3), [1, 2, 3]),
-     ((3, 6, 7), [2]), ((3, 6, 7), [1]), ((4, 6), [1]), ((4, 6), [0]), ((2, 3, 4, 2, 3), [3, 4])),
+     ((3, 6, 7), [2]), ((3, 6, 7), [1]), ((3, 6, 7), [0, 2]), ((4, 6), [1]), ((4, 6), [0]), ((2, 3, 4, 2, 3), [3, 4]),
+     ((1, 300, 7, 7), [2, 3]), ((2, 61, 14, 14), [2, 3]), ((1, 65, 9, 10), [2, 3]), ((1, 40, 6, 6), [1]),
+     ((1, 197, 64), [1]), ((1, 49, 100), [2])),
     (0, 1),
 ):  # fmt: skip
+    _between = _shape[0] > 1 and len(_shape) > 2 and _axes in ([1], [0, 2])
+    _name = f"{_kind.lower()} between or around" if _between else _kind.lower()
     _opsets = (11, 13, 18) if _axes == [2, 3] else (13,)
-    add(f"{_kind.lower()} {_shape} over {_axes}, keepdims={_keep}", reduced(_kind, _shape, _axes, _keep), *_opsets)
+    add(f"{_name} {_shape} over {_axes}, keepdims={_keep}", reduced(_kind, _shape, _axes, _keep), *_opsets)
 add("mean of two", of("Mean", (1, 4, 5, 5), (1, 4, 5, 5)))
 add("mean with broadcasting", of("Mean", (1, 4, 5, 5), (4, 1, 1)))
 

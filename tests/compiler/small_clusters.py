@@ -27,7 +27,7 @@ from furiosa.compiler.lowlevel import (
     Transpose,
 )
 from furiosa.isa.dtypes import DType
-from furiosa.isa.instructions import BinaryForm
+from furiosa.isa.instructions import BinaryForm, Summation
 from furiosa.isa.target import Target, target
 from furiosa.npu_sim.machine import Machine
 
@@ -111,8 +111,8 @@ class Net:
         return self._op("npu.interpolate", (x,), Interpolate(*at), (n, rows, columns, c))
 
     def mean(self, x: Op) -> Op:
-        n, _, _, c = x.type.shape
-        return self._op("npu.global_average_pool", (x,), GlobalPool(), (n, 1, 1, c))
+        n, h, w, c = x.type.shape
+        return self._op("npu.global_average_pool", (x,), GlobalPool(h * w, Summation.VECTORS), (n, 1, 1, c))
 
     def binary(self, kind: str, a: Op, b: Op) -> Op:
         n, h, w, c = (max(p, q) for p, q in zip(a.type.shape, b.type.shape))

@@ -26,7 +26,7 @@ ROUNDING = {"conv clip", "residual block", "chain of convs", "swish", "concat of
             "averagepool 37 channels, counting pads", "sum relu averagepool reshape"}  # fmt: skip
 """Cases in which ONNX Runtime may compute in float32: the rows' ``parity`` says where, and allows one step."""
 ROUNDING_KINDS = (
-    "convtranspose", "reducemean", "reducesum", "reducel2 of all", "lpnormalization by a sum",
+    "convtranspose", "reducemean between", "reducesum between", "reducel2 of all", "lpnormalization by a sum",
     "lpnormalization by a reciprocal", "resize linear 1-D", "exp", "log",
     "erf", "pow", "elu", "selu", "celu", "softplus", "mish", "gelu",
 )  # fmt: skip

@@ -60,7 +60,7 @@ EXAMPLES: list[Instruction] = [
     ),
     lir.MaxPool2d(x=V, y=V, type=Activation.U8, **WINDOW),
     lir.AveragePool2d(x=V, y=V, counted=(0, 0, 28, 28), **WINDOW, **TYPES, **SCALES),
-    lir.GlobalAveragePool(x=V, y=View.dense(0, (1, 1, 1, 64)), **TYPES, **SCALES),
+    lir.GlobalAveragePool(x=V, y=View.dense(0, (1, 1, 1, 64)), divisor=784, **TYPES, **SCALES),
     lir.AddAveragePool2d(counted=(0, 0, 28, 28), floor=0.0, **WINDOW, **BINARY),
     lir.Interpolate(
         x=View.dense(0, (1, 14, 14, 64)),
@@ -213,6 +213,7 @@ def test_mobilenet_lands_within_a_fifth_of_the_published_operator_times() -> Non
     assert convolutions == pytest.approx(79.9, rel=0.2)
     channels = [(112, 32, 1), (112, 64, 2), (56, 128, 1), (56, 128, 2), (28, 256, 1), (28, 256, 2)]
     channels += 5 * [(14, 512, 1)] + [(14, 512, 2), (7, 1024, 1)]
-    pool = lir.GlobalAveragePool(x=View.dense(0, (1, 7, 7, 1024)), y=View.dense(0, (1, 1, 1, 1024)), **TYPES, **SCALES)
+    image, vector = View.dense(0, (1, 7, 7, 1024)), View.dense(0, (1, 1, 1, 1024))
+    pool = lir.GlobalAveragePool(x=image, y=vector, divisor=49, **TYPES, **SCALES)
     windows = FUSED.microseconds(sum(unpadded(i) for i in [*(depthwise(*c) for c in channels), pool]))
     assert windows == pytest.approx(19.8, rel=0.2)

@@ -15,7 +15,7 @@ from furiosa.isa.arithmetic import Coordinates, neighbours
 from furiosa.isa.encoding import encode
 from furiosa.isa.enf import Port, Program
 from furiosa.isa.hazards import required_waits
-from furiosa.isa.instructions import Activation, Framework, Instruction, View
+from furiosa.isa.instructions import Activation, Framework, Instruction, Summation, View
 
 SRAM_BYTES = 64 * 1024
 INPUT_SHAPE = (2, 6, 7, 8)
@@ -166,7 +166,10 @@ def average_pool(b: Builder) -> None:
 def global_average(b: Builder) -> None:
     x = b.random.choice(b.tensors)
     y = b.dense((x.shape[0], 1, 1, x.shape[3]), x)
-    b.emit(lir.GlobalAveragePool(x=x, y=y, **b.quantization("x", "y")), y)
+    divisor, summation = x.shape[1] * x.shape[2], b.random.choice(list(Summation))
+    rows = (b.random.randint(0, 3), x.shape[3] % 4) if summation is Summation.VECTORS else (0, 0)
+    fields = {"divisor": divisor, "summation": summation, "rows": rows, **b.quantization("x", "y")}
+    b.emit(lir.GlobalAveragePool(x=x, y=y, **fields), y)
 
 
 def binary(b: Builder) -> None:

@@ -179,7 +179,7 @@ def test_mixed_types_mean_the_same_numbers() -> None:
     x, view, fills = random_input(8, Activation.U8)
     y = View.dense(1024, (2, 1, 1, 4))
     common = {"x": view, "x_scale": 0.5, "y_scale": 1.0, "y_type": Activation.I8, "y_zero": -100}
-    mixed = lir.GlobalAveragePool(y=y, x_type=Activation.U8, x_zero=7, **common)
+    mixed = lir.GlobalAveragePool(y=y, x_type=Activation.U8, x_zero=7, divisor=x.shape[1] * x.shape[2], **common)
     means = (x.astype(float) - 7).mean(axis=(1, 2)) * 0.5
     np.testing.assert_array_equal(execute([*fills, mixed], y).view(np.int8)[:, 0, 0], np.rint(means) - 100)
     y = View.dense(1024, SHAPE)

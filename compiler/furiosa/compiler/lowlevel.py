@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from furiosa.compiler.graph import Attrs
-from furiosa.isa.instructions import BinaryForm, Framework, Rounding
+from furiosa.isa.instructions import BinaryForm, Framework, Rounding, Summation
 
 Four = tuple[int, int, int, int]
 Two = tuple[int, int]
@@ -81,9 +81,10 @@ class Softmax(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class GlobalPool(Attrs):
-    """``global_average_pool`` of (x), (N, H, W, C) -> (N, 1, 1, C): the mean of each image times ``factor``."""
+    """``global_average_pool`` of (x), (N, H, W, C) -> (N, 1, 1, C): the sum of each image, divided by ``divisor``."""
 
-    factor: float = 1.0
+    divisor: int
+    summation: Summation = Summation.EXACT
 
 
 @dataclass(frozen=True, slots=True)

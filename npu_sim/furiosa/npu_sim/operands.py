@@ -12,7 +12,7 @@ from typing import Any
 
 from furiosa.isa import instructions as lir
 from furiosa.isa.arithmetic import Coordinates, Scaling, fixed_sum, neighbours
-from furiosa.isa.instructions import Activation, BinaryForm, Framework, Instruction, View
+from furiosa.isa.instructions import Activation, BinaryForm, Framework, Instruction, Summation, View
 
 WINDOW_LIMIT = 1 << 16
 """Largest kernel extent (dilated), stride and padding, in pixels."""
@@ -269,6 +269,9 @@ def _global_average(inst: lir.GlobalAveragePool, sram_bytes: int) -> None:
     n, h, w, c = inst.x.shape
     _equal("y shape", inst.y.shape, "the shape of `x`", (n, 1, 1, c))
     _ranged("pixels", h * w, 1, MEAN_LIMIT)
+    _ranged("divisor", inst.divisor, 1, MEAN_LIMIT)
+    for row in inst.rows:
+        _ranged("rows", row, 0, 3 if inst.summation is Summation.VECTORS else 0)
     _unary_types(inst)
 
 

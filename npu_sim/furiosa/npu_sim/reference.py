@@ -18,7 +18,7 @@ from furiosa.isa import instructions as lir
 from furiosa.isa.arithmetic import Coordinates, Scaling
 from furiosa.isa.enf import Program
 from furiosa.isa.errors import InternalError
-from furiosa.isa.instructions import Activation, Framework, Instruction, Rounding, View
+from furiosa.isa.instructions import Activation, Framework, Instruction, Rounding, Summation, View
 from furiosa.isa.memory import Memory, Region, of_view
 
 Array = NDArray[Any]
@@ -233,9 +233,15 @@ def _as_type(x: Array, zero: int, kind: Activation, other: Activation) -> tuple[
 
 
 def _global_average(machine: Interpreter, inst: lir.GlobalAveragePool) -> None:
-    x, zero = _as_type(machine.view(inst.x, inst.x_type), inst.x_zero, inst.x_type, inst.y_type)
-    y = arithmetic.global_average_pool(x, Scaling(inst.x_scale, zero), Scaling(inst.y_scale, inst.y_zero))
-    machine.put(inst.y, y)
+    x, qy = machine.view(inst.x, inst.x_type), Scaling(inst.y_scale, inst.y_zero)
+    if inst.summation is Summation.EXACT:
+        x, zero = _as_type(x, inst.x_zero, inst.x_type, inst.y_type)
+        machine.put(inst.y, arithmetic.global_average_pool(x, Scaling(inst.x_scale, zero), qy, inst.divisor))
+        return
+    real = arithmetic.dequantize(x, inst.x_scale, inst.x_zero)
+    vectors = inst.summation is Summation.VECTORS
+    total = arithmetic.vector_sum(real, inst.rows) if vectors else arithmetic.forward_sum(real)
+    machine.put(inst.y, arithmetic.real_mean(total, inst.divisor, qy, _type(inst.y_type)))
 
 
 def _softmax(machine: Interpreter, inst: lir.Softmax) -> None:

@@ -15,14 +15,18 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from furiosa.compiler.gir.boxes import Box
+from furiosa.isa import instructions
 from furiosa.isa.encoding import encode
 from furiosa.isa.errors import ModelError
-from furiosa.isa.instructions import INSTRUCTIONS, Activation, BinaryForm, CopyKind, Framework, View
+from furiosa.isa.instructions import INSTRUCTIONS, View
 from furiosa.isa.memory import Memory, accesses
 
 INSTRUCTION_TYPES: Mapping[str, type[Any]] = {cls.__name__: cls for cls in INSTRUCTIONS.values()}
 
-_ENUMS: tuple[type[IntEnum], ...] = (Memory, Activation, BinaryForm, CopyKind, Framework)
+_ENUMS: tuple[type[IntEnum], ...] = (
+    Memory,
+    *(each for each in vars(instructions).values() if isinstance(each, type) and issubclass(each, IntEnum)),
+)
 _ADDRESSES = frozenset({"address", "src", "dst", "weights", "bias", "multipliers", "table"})
 _NAMES: dict[str, Any] = {member.name: member for enum in _ENUMS for member in enum} | {"inf": float("inf")}
 

@@ -14,6 +14,7 @@ from furiosa.compiler.lowlevel import (
     AddPool,
     Binary,
     Conv,
+    GlobalPool,
     Interpolate,
     MatMul,
     Pad,
@@ -200,9 +201,12 @@ def _global_reads(op: Op) -> tuple[Reads, ...]:
 
 
 def _global_average_pool(tile: Tile) -> tuple[Instruction, ...]:
-    operands = _scaled(tile.op)
-    operands["x_scale"] = float(np.float32(operands["x_scale"]) * np.float32(tile.op.attrs.factor))
-    return (isa.GlobalAveragePool(x=tile.x, y=tile.y, **operands),)
+    attrs: GlobalPool = tile.op.attrs
+    (image, _, _, channel), channels = tile.box.start, tile.op.type.shape[3]
+    rows = ((image * channels + channel) % 4, channels % 4) if attrs.summation is isa.Summation.VECTORS else (0, 0)
+    return (isa.GlobalAveragePool(
+        x=tile.x, y=tile.y, divisor=attrs.divisor, summation=attrs.summation, rows=rows, **_scaled(tile.op),
+    ),)  # fmt: skip
 
 
 def _softmax_reads(op: Op) -> tuple[Reads, ...]:

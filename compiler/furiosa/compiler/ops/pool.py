@@ -152,9 +152,9 @@ def lower_average_pool(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 def lower_global_average_pool(op: Op, inputs: tuple[Op, ...]) -> Op:
     """One instruction; with a sum, a pool over the whole image."""
-    if op.attrs.floor is None:
-        return low("global_average_pool", inputs, lowlevel.GlobalPool(), nhwc(op.type.shape), op)
     _, h, w, _ = inputs[0].type.shape
+    if op.attrs.floor is None:
+        return low("global_average_pool", inputs, lowlevel.GlobalPool(h * w), nhwc(op.type.shape), op)
     attrs = lowlevel.AddPool((h, w), (1, 1), (1, 1), (0, 0, 0, 0), False, op.attrs.floor)
     return low("add_average_pool2d", inputs, attrs, nhwc(op.type.shape), op)
 

@@ -23,10 +23,12 @@ from furiosa.isa.arithmetic.norms import l2_normalize, reduce_l2
 from furiosa.isa.arithmetic.pooling import (
     average_pool,
     float_average_pool,
-    float_mean,
+    forward_sum,
     global_average_pool,
     max_pool,
     pooled_size,
+    real_mean,
+    vector_sum,
 )
 from furiosa.isa.arithmetic.products import conv2d, conv2d_accumulate, matmul, matmul_accumulate, product
 from furiosa.isa.arithmetic.quantization import dequantize, quantize, to_signed
@@ -53,11 +55,11 @@ __all__ = [
     "fixed_sum",
     "float_add",
     "float_average_pool",
-    "float_mean",
     "float_mul",
     "float_sub",
     "float_sum",
     "fma",
+    "forward_sum",
     "global_average_pool",
     "interpolate",
     "l2_normalize",
@@ -77,10 +79,12 @@ __all__ = [
     "positions",
     "product",
     "quantize",
+    "real_mean",
     "reduce_l2",
     "requantize",
     "scale_accumulator",
     "softmax",
     "table",
     "to_signed",
+    "vector_sum",
 ]

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from furiosa.isa.arithmetic.elementwise import Scaling
 from furiosa.isa.arithmetic.float32 import Float32, Quantized, saturate
-from furiosa.isa.arithmetic.quantization import dequantize
+from furiosa.isa.arithmetic.quantization import dequantize, quantize
 from furiosa.isa.arithmetic.requantize import requantize
 
 
@@ -106,38 +106,50 @@ def float_average_pool(
 
 
 def global_average_pool(
-    x: Quantized, qx: Scaling, qy: Scaling, *, lo: int | None = None, hi: int | None = None
+    x: Quantized, qx: Scaling, qy: Scaling, divisor: int | None = None, *, lo: int | None = None, hi: int | None = None
 ) -> Quantized:
     """QLinearGlobalAveragePool: requantize(sum(x - x_zero), x_scale / float32(y_scale * H * W)); y [N, 1, 1, C].
 
-    The sum is an exact int32; the scale is float32, each step rounded.
+    The sum is an exact int32; the scale is float32, each step rounded. `divisor` takes the place of H * W.
     """
     count = x.shape[1] * x.shape[2]
     acc = x.sum(axis=(1, 2), keepdims=True, dtype=np.int32) - np.int32(qx.zero_point * count)
-    factor = np.float32(qx.scale) / (np.float32(qy.scale) * np.float32(count))
+    factor = np.float32(qx.scale) / (np.float32(qy.scale) * np.float32(divisor or count))
     return requantize(acc.astype(np.int32), factor, qy.zero_point, x.dtype, lo, hi)
 
 
-def float_mean(x: Float32) -> Float32:
-    """The float32 mean of every image and channel, y [N, 1, 1, C], in the order of ReduceMean over H and W.
+def forward_sum(x: Float32) -> Float32:
+    """The float32 sum of every image and channel, pixel by pixel; y [N, 1, 1, C].
 
-    ONNX Runtime adds the H * W values of a channel, contiguous in its NCHW layout, with vectors of four: two running
-    vectors take turns from the first 16-byte boundary on, are added, folded to (0 + 2) + (1 + 3), and then take up the
-    values before that boundary and those left at the end, one by one.
+    So ONNX Runtime adds in ReduceSum and ReduceMean over other axes than the innermost.
+    """
+    pixels = x.reshape(x.shape[0], -1, 1, x.shape[3])
+    total: Float32 = np.cumsum(pixels, axis=1, dtype=np.float32)[:, -1:]
+    return total
+
+
+def vector_sum(x: Float32, rows: tuple[int, int] | None = None) -> Float32:
+    """The float32 sum of every image and channel in the order of ReduceSum and ReduceMean over the innermost axes.
+
+    ONNX Runtime adds the H * W values of a row, contiguous in memory, with vectors of four: two running vectors take
+    turns from the first 16-byte boundary on, are added, folded to (0 + 2) + (1 + 3), and then take up the values before
+    that boundary and those left at the end, one by one. Channel c of image n is row `rows[0]` + n * `rows[1]` + c, of
+    NCHW without `rows`; y [N, 1, 1, C].
     """
     images, height, width, channels = x.shape
     size = height * width
-    rows = np.moveaxis(x, -1, 1).reshape(images * channels, size)
-    total = np.empty(rows.shape[0], np.float32)
+    values = np.moveaxis(x, -1, 1).reshape(images * channels, size)
+    first, pitch = rows or (0, channels)
+    number = (first + np.add.outer(np.arange(images) * pitch, np.arange(channels))).reshape(-1)
+    total = np.empty(images * channels, np.float32)
     for phase in range(4):
-        chosen = (np.arange(rows.shape[0]) * size) % 4 == phase
-        total[chosen] = _vector_sum(rows[chosen], min((4 - phase) % 4, size))
-    mean: Float32 = (total / np.float32(size)).reshape(images, 1, 1, channels)
-    return mean
+        chosen = number * size % 4 == phase
+        total[chosen] = _in_vectors(values[chosen], min(-phase % 4, size))
+    return total.reshape(images, 1, 1, channels)
 
 
-def _vector_sum(rows: Float32, head: int) -> Float32:
-    """The sum of each row in the order that `float_mean` describes; the first `head` values lie before the boundary."""
+def _in_vectors(rows: Float32, head: int) -> Float32:
+    """The sum of each row in the order that `vector_sum` describes; the first `head` values lie before the boundary."""
     vectors = (rows.shape[1] - head) // 4
     tail = head + vectors * 4
     body = rows[:, head:tail].reshape(rows.shape[0], vectors, 4)
@@ -153,6 +165,11 @@ def _vector_sum(rows: Float32, head: int) -> Float32:
     for index in (*range(head), *range(tail, rows.shape[1])):
         total = total + rows[:, index]
     return total
+
+
+def real_mean(total: Float32, divisor: int, qy: Scaling, dtype: DTypeLike) -> Quantized:
+    """quantize(total / divisor): what becomes of a sum of real values, all in float32."""
+    return quantize(total / np.float32(divisor), qy.scale, qy.zero_point, dtype)
 
 
 def _padded(

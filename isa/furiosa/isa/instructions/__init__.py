@@ -10,7 +10,7 @@ also waits for the tokens in ``waits``: the token of an instruction is its index
 from furiosa.isa.instructions.elementwise import Add, Mul, Sub, Sum, Table
 from furiosa.isa.instructions.instruction import Engine, Instruction
 from furiosa.isa.instructions.moves import Copy, Fill, Load, Store
-from furiosa.isa.instructions.operands import Activation, BinaryForm, CopyKind, Framework, Rounding, View
+from furiosa.isa.instructions.operands import Activation, BinaryForm, CopyKind, Framework, Rounding, Summation, View
 from furiosa.isa.instructions.pools import AddAveragePool2d, AveragePool2d, GlobalAveragePool, Interpolate, MaxPool2d
 from furiosa.isa.instructions.products import Conv2d, DepthwiseConv2d, MatMul
 from furiosa.isa.instructions.rows import L2Normalize, ReduceL2, Softmax
@@ -27,5 +27,5 @@ __all__ = [
     "INSTRUCTIONS", "Activation", "Add", "AddAveragePool2d", "AveragePool2d", "BinaryForm", "Conv2d", "Copy",
     "CopyKind", "DepthwiseConv2d", "Engine", "Fill", "Framework", "GlobalAveragePool", "Instruction", "Interpolate",
     "L2Normalize", "Load", "MatMul", "MaxPool2d", "Mul", "ReduceL2", "Rounding", "Softmax", "Store", "Sub", "Sum",
-    "Table", "View",
+    "Summation", "Table", "View",
 ]  # fmt: skip

@@ -80,6 +80,18 @@ class Framework(IntEnum):
     TFLITE = 1
 
 
+class Summation(IntEnum):
+    """In which order the values of an image are added up for their mean; the last bits depend on it.
+
+    EXACT adds integers (``arithmetic.global_average_pool``). The others add real values in float32: FORWARD pixel by
+    pixel, VECTORS in vectors of four (``arithmetic.vector_sum``).
+    """
+
+    EXACT = 0
+    FORWARD = 1
+    VECTORS = 2
+
+
 class Rounding(IntEnum):
     """How the sum of a convolution becomes its result.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from furiosa.isa.instructions.instruction import Engine, Instruction
-from furiosa.isa.instructions.operands import F32, Activation, Framework, Int, View
+from furiosa.isa.instructions.operands import F32, Activation, Framework, Int, Summation, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,11 @@ class AveragePool2d(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class GlobalAveragePool(Instruction):
-    """y (N, 1, 1, C) = the mean over rows and columns of x, as ``arithmetic.global_average_pool`` defines it.
+    """y (N, 1, 1, C) = the sum over rows and columns of x, divided by ``divisor``: all pixels for a mean, 1 for a sum.
 
-    The formula depends on x - x_zero only, so ``x_type`` and ``y_type`` may differ.
+    It is ``arithmetic.global_average_pool`` where the summation is EXACT, else ``arithmetic.real_mean``. The formulas
+    depend on x - x_zero only, so ``x_type`` and ``y_type`` may differ. For VECTORS, channel c of image n is row
+    ``rows[0]`` + n * ``rows[1]`` + c of what ONNX Runtime adds up; other summations have no rows.
     """
 
     opcode = 0x1A
@@ -76,6 +78,9 @@ class GlobalAveragePool(Instruction):
     x_zero: Int
     y_scale: F32
     y_zero: Int
+    divisor: Int
+    summation: Summation = Summation.EXACT
+    rows: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
