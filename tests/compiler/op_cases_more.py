@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from tests.compiler.op_case import Case, Cases, Shape, of, with_operands
+from tests.compiler.op_case import Case, Cases, Shape, conv, of, with_operands
 from tests.compiler.quantized import Builder
 
 CASES = Cases()
@@ -36,17 +36,20 @@ for _function in ("Log", "Sqrt", "Reciprocal"):
     add(f"{_function.lower()} of what is positive", positive(_function))
 
 
-def scalar(kind: str, value: float, first: bool) -> Case:
+def scalar(kind: str, value: float, first: bool, quantized: bool = False) -> Case:
     def build(b: Builder) -> str:
-        x, c = b.qinput(*_IMAGE), b.const(value)
+        x, c = b.qinput(*_IMAGE), b.weight(np.array(value)) if quantized else b.const(value)
         return b.q(b.op(kind, *((c, x) if first else (x, c))))
 
     return build
 
 
-for _function, _first in product(("Add", "Sub", "Mul", "Div", "Min", "Max"), (False, True)):
+for _function, _first, _how in product(
+    ("Add", "Sub", "Mul", "Div", "Min", "Max"), (False, True), ("a scalar", "a quantized scalar")
+):
     if (_function, _first) != ("Div", True):
-        add(f"{_function.lower()} {'of' if _first else 'with'} a scalar", scalar(_function, 0.37, _first))
+        _case = scalar(_function, 0.37, _first, _how != "a scalar")
+        add(f"{_function.lower()} {'of' if _first else 'with'} {_how}", _case)
 for _exponent in (2.0, 3.0):
     add(f"pow {_exponent}", scalar("Pow", _exponent, False))
 
@@ -240,6 +243,24 @@ for _kind, (_shape, _axes), _keep in product(
     _name = f"{_kind.lower()} between or around" if _between else _kind.lower()
     _opsets = (11, 13, 18) if _axes == [2, 3] else (13,)
     add(f"{_name} {_shape} over {_axes}, keepdims={_keep}", reduced(_kind, _shape, _axes, _keep), *_opsets)
+
+
+def mean_between(axes: list[int], behind: bool, before: bool) -> Case:
+    """A mean: between two convolutions ONNX Runtime adds in another order than behind one, or before one."""
+
+    def build(b: Builder) -> str:
+        x = b.qinput(1, 64, 13, 11)
+        x = b.q(conv(b, x, (64, 64, 1, 1))) if behind else b.q(b.op("LeakyRelu", x))
+        mean = b.q(b.op("ReduceMean", x, keepdims=1, axes=axes))
+        weights = (64, 1 if axes == [1] else 64, 1, 1)
+        return b.q(b.op("Sigmoid", b.q(conv(b, mean, weights)) if before else mean))
+
+    return build
+
+
+for _axes, _behind, _before in product(([2, 3], [1], [-1, -2]), (False, True), (False, True)):
+    _convolutions = f"{'behind ' * _behind}{'before ' * _before}" or "nowhere "
+    add(f"mean over {_axes}, convolutions {_convolutions}", mean_between(_axes, _behind, _before))
 add("mean of two", of("Mean", (1, 4, 5, 5), (1, 4, 5, 5)))
 add("mean with broadcasting", of("Mean", (1, 4, 5, 5), (4, 1, 1)))
 

@@ -15,7 +15,7 @@ import numpy as np
 from furiosa.compiler.alternatives import alternative
 from furiosa.compiler.expression import Expression, expression
 from furiosa.compiler.frontend.node import Affine
-from furiosa.compiler.graph import Array, Attrs, Graph, Op, Quant, Reason, const, rebuild, rewrite, with_inputs
+from furiosa.compiler.graph import Attrs, Graph, Op, Reason, const, real_values, rebuild, rewrite, with_inputs
 from furiosa.compiler.ops import OPS, OpDef, functions, qlinear, row_of
 from furiosa.compiler.ops.functions import Chain, Function
 from furiosa.compiler.ops.layout import affine
@@ -375,14 +375,3 @@ def operand(x: Op) -> Op:
         return replace(integers, type=replace(integers.type, quant=quant))
     raise refuse("mixed_quantization", "a tensor is dequantized with other parameters than it was quantized with",
                  f"`{integers.name}`", "the same parameters", "quantize the model again")  # fmt: skip
-
-
-def real_values(op: Op) -> Array:
-    """The float32 values of a quantized constant."""
-    quant: Quant = op.type.quant or Quant((1.0,), (0,))
-    shape = [1] * len(op.type.shape)
-    if quant.axis is not None:
-        shape[quant.axis] = -1
-    zero = np.asarray(quant.zero_point, np.int64).reshape(shape) if quant.axis is not None else quant.zero_point[0]
-    scale = np.asarray(quant.scale, np.float32).reshape(shape) if quant.axis is not None else np.float32(quant.scale[0])
-    return np.asarray((op.value.astype(np.int64) - zero).astype(np.float32) * scale)

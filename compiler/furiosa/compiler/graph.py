@@ -173,6 +173,20 @@ def consumers(graph: Graph) -> dict[Op, list[Op]]:
     return readers
 
 
+def real_values(constant: Op) -> Array:
+    """The values of a constant, those of a quantized one as float32."""
+    quant, value = constant.type.quant, constant.value
+    if quant is None:
+        return value
+    shape = [-1 if axis == quant.axis else 1 for axis in range(value.ndim)]
+    zero, scale = np.array(quant.zero_point, np.int64), np.array(quant.scale, np.float32)
+    if quant.axis is None:
+        zero, scale = zero[0], scale[0]
+    else:
+        zero, scale = zero.reshape(shape), scale.reshape(shape)
+    return np.asarray((value.astype(np.int64) - zero).astype(np.float32) * scale)
+
+
 def rebuild(graph: Graph, change: Callable[[Op, tuple[Op, ...]], Op]) -> Graph:
     """The graph with ``change(op, its new inputs)`` in place of every op, producers first.
 

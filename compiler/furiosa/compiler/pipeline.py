@@ -11,6 +11,7 @@ from typing import Any
 from furiosa.compiler import (
     borders,
     cdfg,
+    channels_last,
     cpu_check,
     dfg,
     irfile,
@@ -124,6 +125,7 @@ STAGES: tuple[Stage, ...] = (
         _graph(quantization.store_unsigned, ()),       # and the element types
         _graph(dfg.quantize_inputs, ()),               # integers are moved, not real numbers
         _graph(dfg.absorb_quantization, specs.DFG),    # after this, quantization is a matter of types
+        _graph(channels_last.sum_channels_last, specs.DFG),    # the order of sums in ONNX Runtime
     )),
     Stage("ldfg", (
         _graph(ldfg.split, specs.DFG, "Splitting graph(LAS)"),    # after this, nobody asks where an op runs

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from furiosa.compiler.graph import Array, Attrs, Op, TensorType
+from furiosa.compiler.graph import Array, Attrs, Op, TensorType, real_values
 from furiosa.compiler.ops.layout import affine, table
 from furiosa.compiler.ops.table import Node, OpDef, Unit, from_no_node, refuse
 from furiosa.isa import arithmetic
@@ -131,7 +131,7 @@ def read(node: Node, inputs: tuple[Op, ...]) -> tuple[Function, int] | None:
 
     def operand(index: int) -> float | None:
         given = index < len(inputs) and inputs[index].kind == "const" and inputs[index].type.size == 1
-        return float(inputs[index].value.reshape(())) if given else None
+        return float(real_values(inputs[index]).reshape(())) if given else None
 
     function = READERS[node.op_type](node, operand)
     return None if function is None else (function, computed[0])

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from furiosa.compiler import lowlevel
-from furiosa.compiler.graph import Attrs, Op, const
+from furiosa.compiler.graph import Attrs, Op, const, real_values
 from furiosa.compiler.lowlevel import Four
 from furiosa.compiler.ops.layout import TO_NHWC, affine, conform, low, nchw, nhwc, reshape, spatial_axis, transpose
 from furiosa.compiler.ops.table import FOLD, OpDef, Unit, four_axes, refuse, rule
@@ -100,10 +100,7 @@ def _pad_operands(unit: Unit, rank: int) -> tuple[tuple[int, ...], float]:
     pads[np.concatenate([where, where + rank])] = given.reshape(-1)
     value = 0.0
     if constant is not None and constant.kind != "absent" and constant.type.size:
-        real = constant.value
-        if constant.type.quant is not None:
-            real = arithmetic.dequantize(real, constant.type.scale, constant.type.zero)
-        value = float(np.float32(real.reshape(())))
+        value = float(np.float32(real_values(constant).reshape(())))
     return tuple(int(p) for p in pads), value
 
 

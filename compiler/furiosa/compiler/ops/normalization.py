@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from furiosa.compiler import lowlevel
-from furiosa.compiler.graph import Array, Attrs, Op, const
+from furiosa.compiler.graph import Array, Attrs, Op, const, real_values
 from furiosa.compiler.ops.layout import affine, innermost, low, nhwc, reshape, table
 from furiosa.compiler.ops.table import QUANTIZE, OpDef, Unit, refuse, rule
 from furiosa.isa import arithmetic
@@ -73,11 +73,7 @@ def _real(op: Op | None) -> Array:
     if op is None or op.kind == "absent":
         raise refuse("computed_operand", "the parameters of BatchNormalization must be constant", "computed",
                      "constants", "export the model for inference")  # fmt: skip
-    if op.type.quant is None:
-        return op.value
-    quant = op.type.quant
-    centred = op.value.astype(np.int32) - np.asarray(quant.zero_point, np.int32)
-    return np.asarray(centred.astype(np.float32) * np.asarray(quant.scale, np.float32))
+    return real_values(op)
 
 
 def lower_channel_affine(op: Op, inputs: tuple[Op, ...]) -> Op:

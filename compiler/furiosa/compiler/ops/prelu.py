@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from furiosa.compiler.graph import Attrs, Op, const
+from furiosa.compiler.graph import Attrs, Op, const, real_values
 from furiosa.compiler.ops.layout import affine, nhwc, table
 from furiosa.compiler.ops.table import OpDef, Unit, refuse
 from furiosa.isa import arithmetic
@@ -16,9 +16,7 @@ def build(unit: Unit) -> Op:
     if slopes is None:
         raise refuse("computed_operand", "the slopes of PRelu must be constant", "computed", "a constant",
                      "store the slopes as an initializer")  # fmt: skip
-    values = slopes.value
-    if slopes.type.quant is not None:
-        values = arithmetic.dequantize(values, slopes.type.scale, slopes.type.zero)
+    values = real_values(slopes)
     rank, channels = len(x.type.shape), nhwc(x.type.shape)[3]
     shape = (1,) * (rank - values.ndim) + values.shape
     if len(shape) > rank or any(size != 1 for axis, size in enumerate(shape) if axis != min(1, rank - 1)):

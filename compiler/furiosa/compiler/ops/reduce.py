@@ -20,10 +20,14 @@ _WHAT = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceL2": "norm"}
 
 @dataclass(frozen=True, slots=True)
 class Reduce(Attrs):
-    """Of ``reduce``: the axes, ascending, and whether the ``mean``, the ``sum`` or the ``norm``."""
+    """Of ``reduce``: the axes, ascending, and whether the ``mean``, the ``sum`` or the ``norm``.
+
+    ``channels_last``: ONNX Runtime has the image as NHWC.
+    """
 
     axes: tuple[int, ...]
     what: str
+    channels_last: bool = False
 
 
 def build(unit: Unit) -> Op:
@@ -68,7 +72,8 @@ def _last(op: Op) -> tuple[int, ...]:
 def _summation(op: Op) -> Summation:
     """The order in which ONNX Runtime adds up, which depends on where the axes lie; EXACT where it is another one."""
     shape = op.inputs[0].type.shape
-    sides = ["R" if axis in op.attrs.axes else "K" for axis in range(len(shape)) if shape[axis] > 1]
+    axes = (0, 2, 3, 1) if op.attrs.channels_last else range(len(shape))
+    sides = ["R" if axis in op.attrs.axes else "K" for axis in axes if shape[axis] > 1]
     order = "".join(side for side, _ in groupby(sides))
     if order in ("R", "KR"):
         return Summation.VECTORS

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from onnx import helper
 
-from furiosa.compiler.dfg import real_values
 from furiosa.compiler.frontend.node import ELEMENT, Affine, OnnxNode, Project
 from furiosa.compiler.frontend.tflite.model import Tensor
 from furiosa.compiler.frontend.tflite.site import TO_FIRST, Site, ordered
-from furiosa.compiler.graph import Attrs, Op, Quant, Reason, TensorType, const
+from furiosa.compiler.graph import Attrs, Op, Quant, Reason, TensorType, const, real_values
 from furiosa.isa.dtypes import DType
 from furiosa.isa.errors import UnsupportedError
 
