@@ -245,13 +245,17 @@ for _kind, (_shape, _axes), _keep in product(
     add(f"{_name} {_shape} over {_axes}, keepdims={_keep}", reduced(_kind, _shape, _axes, _keep), *_opsets)
 
 
+def mean_of(b: Builder, x: str, axes: list[int]) -> str:
+    return b.op("ReduceMean", x, b.const(axes, np.int64)) if b.opset >= 18 else b.op("ReduceMean", x, axes=axes)
+
+
 def mean_between(axes: list[int], behind: bool, before: bool) -> Case:
     """A mean: between two convolutions ONNX Runtime adds in another order than behind one, or before one."""
 
     def build(b: Builder) -> str:
         x = b.qinput(1, 64, 13, 11)
         x = b.q(conv(b, x, (64, 64, 1, 1))) if behind else b.q(b.op("LeakyRelu", x))
-        mean = b.q(b.op("ReduceMean", x, keepdims=1, axes=axes))
+        mean = b.q(mean_of(b, x, axes))
         weights = (64, 1 if axes == [1] else 64, 1, 1)
         return b.q(b.op("Sigmoid", b.q(conv(b, mean, weights)) if before else mean))
 
