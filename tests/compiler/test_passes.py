@@ -60,8 +60,8 @@ MODELS = {
         """
   a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) v = DequantizeLinear(w, sw, zw)
   c = Conv <kernel_shape = [1, 1]> (b, v) d = QuantizeLinear(c, t, u) e = DequantizeLinear(d, t, u)
-  f = ReduceMean <axes = [2, 3]> (e) g = QuantizeLinear(f, t, u) h = DequantizeLinear(g, t, u) k = Conv <kernel_shape = [1, 1]> (h, v)
-  l = QuantizeLinear(k, t, u) y = DequantizeLinear(l, t, u)""",
+  f = ReduceMean <axes = [2, 3]> (e) g = QuantizeLinear(f, t, u) h = DequantizeLinear(g, t, u)
+  k = Conv <kernel_shape = [1, 1]> (h, v) l = QuantizeLinear(k, t, u) y = DequantizeLinear(l, t, u)""",
     ),
     "split": _model("float[1,2,2,2] x => float[1,2,2,2] y", f"{_CONV} e = DequantizeLinear(d, t, u) [sine] y = Sin(e)"),
     "lower": _model("float[1,2,2,2] x => float[1,2,2,2] y", f"{_CONV} y = DequantizeLinear(d, t, u)"),
