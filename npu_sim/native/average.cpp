@@ -11,12 +11,6 @@ namespace {
 
 constexpr int32_t kTflite = 1;  // Framework.TFLITE
 
-// Bounds of the stored type for values to which the zero point `added` comes last.
-Requantize bounds(int32_t type, int32_t added) {
-  const int32_t lowest = type ? -128 : 0;
-  return {float(lowest - added), float(lowest + 255 - added), added};
-}
-
 // How a mean becomes a stored value: the zero point is added before rounding, or after it as Quantize does.
 struct Rounding {
   float zero;
@@ -24,11 +18,11 @@ struct Rounding {
 };
 
 Rounding rounding(const AveragePool2d& inst) {
-  if (inst.x_type == inst.y_type) return {float(inst.y_zero), bounds(inst.y_type, 0)};
-  return {0.0f, bounds(inst.y_type, inst.y_zero)};
+  if (inst.x_type == inst.y_type) return {float(inst.y_zero), whole_range(inst.y_type, 0)};
+  return {0.0f, whole_range(inst.y_type, inst.y_zero)};
 }
 
-Rounding rounding(const AddAveragePool2d& inst) { return {0.0f, bounds(inst.y_type, inst.y_zero)}; }
+Rounding rounding(const AddAveragePool2d& inst) { return {0.0f, whole_range(inst.y_type, inst.y_zero)}; }
 
 // Some channels of an output pixel, at most kLine: those of image n whose window starts at a row and column.
 struct Window {

@@ -51,11 +51,6 @@ class Parts {
   float slots_[kSlots][kLine];
 };
 
-Requantize bounds(const GlobalAveragePool& inst) {
-  const int32_t lowest = inst.y_type ? -128 : 0;
-  return {float(lowest - inst.y_zero), float(lowest + 255 - inst.y_zero), inst.y_zero};
-}
-
 // Calls add(pixel, line) for each pixel with the `n` channels from `x` on, `step` bytes apart.
 template <class Add>
 void each_pixel(const View& view, const uint8_t* x, int64_t step, int64_t n, Add&& add) {
@@ -74,7 +69,8 @@ void exact(const GlobalAveragePool& inst, const Kernels& kernels, const uint8_t*
   uint8_t to[kLine];
   each_pixel(inst.x, x, inst.x.strides[3], n,
              [&](int64_t, const uint8_t* line) { kernels.add_up(line, sum, n, reading); });
-  kernels.scale(sum, target(y, y_step, to), n, inst.x_scale / (inst.y_scale * float(inst.divisor)), bounds(inst));
+  kernels.scale(sum, target(y, y_step, to), n, inst.x_scale / (inst.y_scale * float(inst.divisor)),
+                whole_range(inst.y_type, inst.y_zero));
   scatter(y, y_step, n, to);
 }
 
@@ -94,7 +90,7 @@ void real(const GlobalAveragePool& inst, const Kernels& kernels, const uint8_t* 
     });
     uint8_t to[kLine], *begin = y + first * inst.y.strides[3];
     kernels.mean(parts.sum(), target(begin, y_step, to), channels, float(inst.divisor), inst.y_scale, 0.0f,
-                 bounds(inst));
+                 whole_range(inst.y_type, inst.y_zero));
     scatter(begin, y_step, channels, to);
   }
 }

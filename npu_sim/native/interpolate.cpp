@@ -153,11 +153,9 @@ void Plan::line(const Between& x, const Columns& columns, uint8_t* y, const Chun
   if (lite_) {
     kernels_.lite_between(x, columns.left, columns.right, to, n, Reading::centred(inst_.x_type, 0));
   } else {
-    const int32_t lowest = inst_.y_type ? -128 : 0;
-    const Requantize bounds{float(lowest - inst_.y_zero), float(lowest + 255 - inst_.y_zero), inst_.y_zero};
     kernels_.between(x, columns.left, columns.right, sum, n, Reading::centred(inst_.x_type, inst_.x_zero),
                      inst_.x_scale);
-    kernels_.quantize(sum, to, n, inst_.y_scale, bounds);
+    kernels_.quantize(sum, to, n, inst_.y_scale, whole_range(inst_.y_type, inst_.y_zero));
   }
   if (!together) put(spare, y, chunk);
 }

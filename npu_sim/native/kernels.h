@@ -13,6 +13,12 @@ struct Requantize {
   int32_t zero;
 };
 
+// The bounds of a stored type: nothing is cut but what it cannot hold.
+static inline Requantize whole_range(int32_t is_signed, int32_t zero) {
+  const int32_t lowest = is_signed ? -128 : 0;
+  return {float(lowest - zero), float(lowest + 255 - zero), zero};
+}
+
 // Whether a scale is far from the ends of float32: what underflows beside it rounds to zero anyway.
 static inline bool ordinary(float scale) { return scale > 0x1p-60f && scale < 0x1p60f; }
 

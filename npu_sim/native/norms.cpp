@@ -32,11 +32,6 @@ void norms(const Norm& inst, const Squares& squares, const uint8_t* const* x, fl
   for (int p = 0; p < kPixels; ++p) norm[p] = std::sqrt(sum[p]);
 }
 
-Requantize bounds(const Norm& inst) {
-  const int32_t lowest = inst.y_type ? -128 : 0;
-  return {float(lowest - inst.y_zero), float(lowest + 255 - inst.y_zero), inst.y_zero};
-}
-
 void divide(const Norm& inst, const Kernels& kernels, const uint8_t* x, uint8_t* y, float divisor) {
   const int64_t x_step = inst.x.strides[3], y_step = inst.y.strides[3];
   uint8_t from[kLine], to[kLine];
@@ -45,7 +40,7 @@ void divide(const Norm& inst, const Kernels& kernels, const uint8_t* x, uint8_t*
     const int64_t n = kLine < inst.x.shape[3] - c ? kLine : inst.x.shape[3] - c;
     kernels.dequantize(gather(x + c * x_step, x_step, n, from), real, n, inst.x_scale, inst.x_zero, inst.x_type);
     for (int64_t i = 0; i < n; ++i) real[i] = divisor != 0.0f ? real[i] / divisor : 0.0f;
-    kernels.quantize(real, target(y + c * y_step, y_step, to), n, inst.y_scale, bounds(inst));
+    kernels.quantize(real, target(y + c * y_step, y_step, to), n, inst.y_scale, whole_range(inst.y_type, inst.y_zero));
     scatter(y + c * y_step, y_step, n, to);
   }
 }
@@ -80,7 +75,7 @@ Step each_pixel(const Inst& inst, Setup& setup, Pixel pixel) {
 Step prepare(const ReduceL2& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
   return each_pixel(inst, setup, [inst, &kernels](const uint8_t*, uint8_t* y, float norm) {
-    kernels.quantize(&norm, y, 1, inst.y_scale, bounds(inst));
+    kernels.quantize(&norm, y, 1, inst.y_scale, whole_range(inst.y_type, inst.y_zero));
   });
 }
 

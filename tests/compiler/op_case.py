@@ -58,6 +58,14 @@ def with_operands(kind: str, shape: Shape, *operands: Any, **attributes: Any) ->
     return build
 
 
+def reduction(b: Builder, kind: str, x: str, axes: list[int], keep: int = 1) -> str:
+    """A Reduce, its axes an operand in the opsets that have them so; no axes are all."""
+    operand = b.opset >= (13 if kind == "ReduceSum" else 18)
+    more = (b.const(axes, np.int64),) if operand and axes else ()
+    attributes = {} if operand or not axes else {"axes": axes}
+    return b.op(kind, x, *more, keepdims=keep, **attributes)
+
+
 def conv(b: Builder, x: str, weights: Shape, *, axis: int | None = 0, bias: bool = True, **attributes: Any) -> str:
     """A Conv with random weights and a quantized bias."""
     w = b.weight(b.normal(*weights), axis if b.opset >= 13 else None)

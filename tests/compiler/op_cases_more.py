@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from tests.compiler.op_case import Case, Cases, Shape, conv, of, with_operands
+from tests.compiler.op_case import Case, Cases, Shape, conv, of, reduction, with_operands
 from tests.compiler.quantized import Builder
 
 CASES = Cases()
@@ -222,13 +222,7 @@ for _shape, _side in (((1, 3, 4, 6), 2), ((2, 2, 6, 9), 3)):
 
 
 def reduced(kind: str, shape: Shape, axes: list[int], keep: int) -> Case:
-    def build(b: Builder) -> str:
-        operand = b.opset >= ({"ReduceMean": 18, "ReduceL2": 18}.get(kind, 13))
-        more = (b.const(axes, np.int64),) if operand and axes else ()
-        attributes = {} if operand or not axes else {"axes": axes}
-        return b.q(b.op(kind, b.qinput(*shape), *more, keepdims=keep, **attributes))
-
-    return build
+    return lambda b: b.q(reduction(b, kind, b.qinput(*shape), axes, keep))
 
 
 for _kind, (_shape, _axes), _keep in product(
@@ -245,17 +239,13 @@ for _kind, (_shape, _axes), _keep in product(
     add(f"{_name} {_shape} over {_axes}, keepdims={_keep}", reduced(_kind, _shape, _axes, _keep), *_opsets)
 
 
-def mean_of(b: Builder, x: str, axes: list[int]) -> str:
-    return b.op("ReduceMean", x, b.const(axes, np.int64)) if b.opset >= 18 else b.op("ReduceMean", x, axes=axes)
-
-
 def mean_between(axes: list[int], behind: bool, before: bool) -> Case:
     """A mean: between two convolutions ONNX Runtime adds in another order than behind one, or before one."""
 
     def build(b: Builder) -> str:
         x = b.qinput(1, 64, 13, 11)
         x = b.q(conv(b, x, (64, 64, 1, 1))) if behind else b.q(b.op("LeakyRelu", x))
-        mean = b.q(mean_of(b, x, axes))
+        mean = b.q(reduction(b, "ReduceMean", x, axes))
         weights = (64, 1 if axes == [1] else 64, 1, 1)
         return b.q(b.op("Sigmoid", b.q(conv(b, mean, weights)) if before else mean))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from tests.compiler.op_case import Case, Cases
+from tests.compiler.op_case import Case, Cases, reduction
 from tests.compiler.quantized import Builder
 
 CASES = Cases()
@@ -13,22 +13,16 @@ Divisor = Callable[[Builder, str, int], str]
 """The divisor of x along an axis."""
 
 
-def reduced(b: Builder, kind: str, x: str, axis: int) -> str:
-    if b.opset >= (13 if kind == "ReduceSum" else 18):
-        return b.op(kind, x, b.const([axis], np.int64), keepdims=1)
-    return b.op(kind, x, axes=[axis], keepdims=1)
-
-
 def norm(b: Builder, x: str, axis: int) -> str:
-    return reduced(b, "ReduceL2", x, axis)
+    return reduction(b, "ReduceL2", x, [axis])
 
 
 def squares(b: Builder, x: str, axis: int) -> str:
-    return reduced(b, "ReduceSum", b.op("Mul", x, x), axis)
+    return reduction(b, "ReduceSum", b.op("Mul", x, x), [axis])
 
 
 def powers(b: Builder, x: str, axis: int) -> str:
-    return reduced(b, "ReduceSum", b.op("Pow", x, b.const(2.0)), axis)
+    return reduction(b, "ReduceSum", b.op("Pow", x, b.const(2.0)), [axis])
 
 
 DIVISORS: dict[str, Divisor] = {
@@ -40,7 +34,7 @@ DIVISORS: dict[str, Divisor] = {
     "a sum: power of powers, and epsilon":
         lambda b, x, axis: b.op("Add", b.op("Pow", powers(b, x, axis), b.const(0.5)), b.const(1e-10)),
     "root of epsilon and ReduceSumSquare":
-        lambda b, x, axis: b.op("Sqrt", b.op("Add", b.const(1e-12), reduced(b, "ReduceSumSquare", x, axis))),
+        lambda b, x, axis: b.op("Sqrt", b.op("Add", b.const(1e-12), reduction(b, "ReduceSumSquare", x, [axis]))),
 }  # fmt: skip
 
 

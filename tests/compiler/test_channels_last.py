@@ -84,9 +84,8 @@ NETWORKS: dict[str, Network] = {
 
 def moved(model: bytes, folder: Path) -> list[bool]:
     """For each ReduceMean, whether ONNX Runtime executes it over other axes than the model says."""
-    options = ort.SessionOptions()
+    options = quiet()
     options.optimized_model_filepath = str(folder / "optimized.onnx")
-    options.log_severity_level = 4
     ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     given, executed = (
         axes(onnx.load_from_string(each)) for each in (model, Path(options.optimized_model_filepath).read_bytes())

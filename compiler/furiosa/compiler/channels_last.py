@@ -9,13 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from furiosa.compiler.graph import Graph, Op, consumers, rebuild, with_inputs
+from furiosa.compiler.ops import OPS
 from furiosa.compiler.ops.conv import Conv
-
-_PASSED = {
-    "add", "average_pool2d", "concat", "function", "global_average_pool", "interpolate", "lookup", "mul", "pad",
-    "prelu", "reduce", "resize", "slice", "softmax", "sub", "sum",
-}  # fmt: skip
-"""Kinds through which transpositions move."""
 
 
 def sum_channels_last(graph: Graph) -> Graph:
@@ -23,19 +18,23 @@ def sum_channels_last(graph: Graph) -> Graph:
     behind: dict[Op, bool] = {}
     for op in graph:
         computed = [x for x in op.inputs if x.kind != "const"]
-        passed = op.kind in _PASSED and bool(computed) and all(behind[x] for x in computed)
+        passed = _turns(op) and bool(computed) and all(behind[x] for x in computed)
         behind[op] = passed or _in_integers(op)
     readers = consumers(graph)
     before: dict[Op, bool] = {}
     for op in reversed(list(graph)):
-        before[op] = any(_in_integers(y) or (y.kind in _PASSED and before[y]) for y in readers[op])
+        before[op] = any(_in_integers(y) or (_turns(y) and before[y]) for y in readers[op])
 
     def change(op: Op, inputs: tuple[Op, ...]) -> Op:
         between = op.kind == "reduce" and len(op.type.shape) == 4 and behind[op] and before[op]
-        attrs = replace(op.attrs, channels_last=True) if between else op.attrs
-        return replace(with_inputs(op, inputs), attrs=attrs) if between else with_inputs(op, inputs)
+        op = with_inputs(op, inputs)
+        return replace(op, attrs=replace(op.attrs, channels_last=True)) if between else op
 
     return rebuild(graph, change)
+
+
+def _turns(op: Op) -> bool:
+    return op.kind in OPS and OPS[op.kind].turns
 
 
 def _in_integers(op: Op) -> bool:

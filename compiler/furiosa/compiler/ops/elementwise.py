@@ -131,6 +131,6 @@ def operand(new: Op, op: Op, index: int, groups: list[list[int]]) -> Op:
 
 
 ROWS = tuple(
-    OpDef(kind, onnx, build, lower, rules=(axes,))
+    OpDef(kind, onnx, build, lower, rules=(axes,), turns=True)
     for kind, onnx in (("add", ("Add",)), ("sub", ("Sub",)), ("mul", ("Mul",)))
 )

@@ -197,8 +197,7 @@ PARITY = (
     "approximates: where its last bit differs from the exact value, the result may differ by one step at a rounding tie"
 )
 ROWS = (
-    OpDef(
-        "function", tuple(kind for kind in READERS if kind not in ("Add", "Sub", "Mul")), build, lower, parity=PARITY
-    ),
-    OpDef("lookup", (), from_no_node, lower_lookup),
-)
+    OpDef("function", tuple(kind for kind in READERS if kind not in ("Add", "Sub", "Mul")), build, lower, parity=PARITY,
+          turns=True),
+    OpDef("lookup", (), from_no_node, lower_lookup, turns=True),
+)  # fmt: skip

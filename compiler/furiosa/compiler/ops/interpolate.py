@@ -60,7 +60,7 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 ROWS = (
-    OpDef("interpolate", ("Resize", "Upsample"), build, lower, rules=(four_axes, image_extents),
+    OpDef("interpolate", ("Resize", "Upsample"), build, lower, rules=(four_axes, image_extents), turns=True,
           parity="of a linear Resize of columns alone: between convolutions, and where there are three axes, ONNX "
                  "Runtime adds the products of a last row or channel up in another order (float32), and the result may "
                  "differ by one step at a tie",

@@ -186,8 +186,8 @@ def lower_reshape(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 ROWS = (
-    OpDef("concat", ("Concat",), build_concat, lower_concat, moves_data=True),
-    OpDef("pad", ("Pad",), build_pad, lower_pad, rules=(four_axes,), moves_data=True),
+    OpDef("concat", ("Concat",), build_concat, lower_concat, moves_data=True, turns=True),
+    OpDef("pad", ("Pad",), build_pad, lower_pad, rules=(four_axes,), moves_data=True, turns=True),
     OpDef("transpose", ("Transpose",), build_transpose, lower_transpose, rules=(mergeable,), moves_data=True),
     OpDef("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), build_reshape,
           lower_reshape, moves_data=True),

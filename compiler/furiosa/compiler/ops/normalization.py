@@ -129,7 +129,7 @@ def lower_lp_normalization(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 ROWS = (
     OpDef("channel_affine", ("BatchNormalization",), build_batch_norm, lower_channel_affine),
-    OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(batch,),
+    OpDef("softmax", ("Softmax",), build_softmax, lower_softmax, rules=(batch,), turns=True,
           parity="where ONNX Runtime computes Softmax in float32 (int8 in, uint8 out or the other way round), the "
                  "result may differ by one step"),
     OpDef("lp_normalization", ("LpNormalization",), build_lp_normalization, lower_lp_normalization, rules=(batch,),

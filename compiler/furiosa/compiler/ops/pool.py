@@ -165,7 +165,7 @@ ROWS = (
           rules=(four_axes, padding_below_kernel, window_size, window_elements, taps_inside), moves_data=True),
     OpDef("average_pool2d", ("AveragePool",), build_average_pool, lower_average_pool,
           rules=(four_axes, no_dilation, padding_below_kernel, window_size, window_elements, taps_inside),
-          parity=_MEAN),
+          parity=_MEAN, turns=True),
     OpDef("global_average_pool", ("GlobalAveragePool",), build_global_average_pool, lower_global_average_pool,
-          rules=(four_axes, spatial, image_elements), parity=_MEAN),
+          rules=(four_axes, spatial, image_elements), parity=_MEAN, turns=True),
 )  # fmt: skip

@@ -35,4 +35,4 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
     return table(inputs[0], np.stack(rows), op)
 
 
-ROWS = (OpDef("prelu", ("PRelu",), build, lower),)
+ROWS = (OpDef("prelu", ("PRelu",), build, lower, turns=True),)

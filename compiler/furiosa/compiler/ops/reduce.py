@@ -108,5 +108,6 @@ def lower(op: Op, inputs: tuple[Op, ...]) -> Op:
 ROWS = (
     OpDef("reduce", ("ReduceMean", "ReduceSum", "ReduceL2"), build, lower, rules=(reduced_elements, gathered),
           parity="ONNX Runtime adds up in float32; in an order of its own, a ReduceMean or ReduceSum over axes between "
-                 "others or around them, and a ReduceL2 over all axes: the result may differ by one step at a tie"),
+                 "others or around them, and a ReduceL2 over all axes: the result may differ by one step at a tie",
+          turns=True),
 )  # fmt: skip

@@ -118,4 +118,4 @@ def _four(values: list[int] | tuple[int, ...]) -> Four:
     return n, h, w, c
 
 
-ROWS = (OpDef("resize", ("Resize", "Upsample"), build, lower, rules=(four_axes,), moves_data=True),)
+ROWS = (OpDef("resize", ("Resize", "Upsample"), build, lower, rules=(four_axes,), moves_data=True, turns=True),)

@@ -149,7 +149,7 @@ def lower_expand(op: Op, inputs: tuple[Op, ...]) -> Op:
 
 
 ROWS = (
-    OpDef("slice", ("Slice",), build_slice, lower_slice, rules=(sliceable,), moves_data=True),
+    OpDef("slice", ("Slice",), build_slice, lower_slice, rules=(sliceable,), moves_data=True, turns=True),
     OpDef("split", ("Split",), build_split, lower_slice, rules=(sliceable,), moves_data=True),
     OpDef("gather", ("Gather",), build_gather, lower_slice, moves_data=True),
     OpDef("expand", ("Expand",), build_expand, lower_expand, rules=(four_axes,), moves_data=True),

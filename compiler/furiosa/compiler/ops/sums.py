@@ -71,4 +71,4 @@ def _constant(op: Op, suffix: str, value: Array) -> Op:
     return const(op.name + suffix, value, node=op.node)
 
 
-ROWS = (OpDef("sum", ("Sum", "Mean"), build, lower, rules=(axes,)),)
+ROWS = (OpDef("sum", ("Sum", "Mean"), build, lower, rules=(axes,), turns=True),)

@@ -146,7 +146,8 @@ class OpDef:
     ``rules`` hold for every op that the NPU runs. ``lower`` gets the op and its inputs in the NPU's layout and gives
     the result in the NPU's layout. ``moves_data`` marks operators that only move elements, so that quantization
     commutes with them. ``parity`` says where results may differ from ONNX Runtime by one step, and why; empty means
-    bit-equal. ``takes`` tells rows of one ONNX operator apart: whether a node is this row's.
+    bit-equal. ``takes`` tells rows of one ONNX operator apart: whether a node is this row's. ``turns`` marks operators
+    through which ONNX Runtime moves transpositions of images (see ``channels_last``).
     """
 
     name: str
@@ -157,6 +158,7 @@ class OpDef:
     moves_data: bool = False
     parity: str = ""
     takes: Callable[[Node], bool] = lambda node: True
+    turns: bool = False
 
     def why_not(self, op: Op) -> Reason | None:
         """The first broken rule as a reason, None when the NPU can run the op; every op must not be empty."""
