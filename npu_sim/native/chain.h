@@ -15,6 +15,7 @@ class Chain {
   bool takes(const Step& next) const;
   void append(Step next);
   void run(Run& run) const;
+  const Wanted& wanted() const { return steps_.front().wanted; }
 
  private:
   struct Access {

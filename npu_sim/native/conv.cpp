@@ -83,7 +83,8 @@ class Plan {
   void run(const Packed& packed, Run& run) const;
   Rows rows(const Packed& packed) const;
   // Whether each thread may as well read all weights.
-  bool light() const { return inst_.groups * blocks_ * block_bytes_ <= kOwnWeightBytes; }
+  bool light() const { return packed_bytes() <= kOwnWeightBytes; }
+  Wanted wanted(const Packed& packed) const { return {packed.weights, packed_bytes(), !light()}; }
   // Multiplications.
   int64_t work() const {
     return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * inst_.y.shape[3] * products();
@@ -97,6 +98,7 @@ class Plan {
     int64_t strips, parts;
   };
 
+  int64_t packed_bytes() const { return inst_.groups * blocks_ * block_bytes_; }
   int64_t products() const { return int64_t(offsets_.size()) * elements_; }  // of an output
   Cut cut(int threads) const;
   void pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
@@ -299,7 +301,9 @@ Step prepare(const Conv2d& inst, Setup& setup) {
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
     const auto all = [plan, packed](Run& run) { plan->run(packed, run); };
-    return plan->light() ? Step(all, plan->rows(packed)) : Step(all);
+    Step step = plan->light() ? Step(all, plan->rows(packed)) : Step(all);
+    step.wanted = plan->wanted(packed);
+    return step;
   }
   return [plan, inst, weights, bias, multipliers](Run& run) {
     const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };

@@ -116,7 +116,10 @@ void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vec
     if (direct(port.address, port.size, true)) run.mappings.push_back(mapping(port));
     else copied.push_back(&port);
   }
-  for (const Chain& chain : chains_) chain.run(run);
+  for (size_t chain = 0; chain < chains_.size(); ++chain) {
+    team->want(chain + 1 < chains_.size() ? chains_[chain + 1].wanted() : Wanted{});
+    chains_[chain].run(run);
+  }
   for (const auto* port : copied) std::memcpy(port->data, dram + port->address, size_t(port->size));
   std::lock_guard<std::mutex> lock(mutex_);
   resting_.push_back(std::move(arena));

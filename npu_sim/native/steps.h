@@ -85,6 +85,7 @@ struct Step {
 
   std::function<void(Run&)> run;
   std::shared_ptr<const Rows> rows;
+  Wanted wanted;
 };
 
 // What a Load reads or a Store writes of DRAM, constants apart.

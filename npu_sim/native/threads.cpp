@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -15,9 +16,14 @@
 namespace furiosa {
 namespace {
 
-// Workers look for the next loop this many times before they sleep: instructions follow each other closely.
-constexpr int kSpins = 10000;
-constexpr int64_t kPieces = 4;  // of a loop, for each member
+// Workers look for the next loop so long before they sleep: instructions follow each other closely, and inferences often
+// do. To wake a thread up takes longer than most loops.
+constexpr std::chrono::microseconds kPatience{1000};
+constexpr int kLooks = 64;  // from one look at the clock to the next
+constexpr int kSpins = 10000;  // of the caller, before it lets others have the processor
+constexpr int64_t kPieces = 4;       // of a loop, for each member
+constexpr int64_t kNear = 64 << 10;  // bytes that a member brings near while it waits
+constexpr int64_t kCacheLine = 64;
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -48,12 +54,14 @@ class Workers final : public Team {
  protected:
   void share(int64_t count, Call call, void* body) override {
     const int64_t least = std::max<int64_t>(1, count / (size_ * kPieces)), unit = least > 64 ? 64 : 1;
-    const Loop loop{count, (least + unit - 1) / unit * unit, call, body};
+    const Loop loop{count, (least + unit - 1) / unit * unit, call, body, wanted_};
     const uint64_t number = number_.load(std::memory_order_relaxed) + 2;
     done_.store(0, std::memory_order_relaxed);
     announce(loop, number);
-    for (int64_t done = pieces(loop, number, 0), spins = 0;
-         done_.load(std::memory_order_acquire) + done < loop.pieces();) {
+    const int64_t own = pieces(loop, number, 0);
+    const auto done = [&] { return done_.load(std::memory_order_acquire) + own == loop.pieces(); };
+    bring_near(loop.wanted, 0, done);
+    for (int spins = 0; !done();) {
       if (++spins < kSpins) pause();
       else std::this_thread::yield();
     }
@@ -64,6 +72,7 @@ class Workers final : public Team {
     int64_t count, piece;
     Call call;
     void* body;
+    Wanted wanted;
 
     int64_t pieces() const { return (count + piece - 1) / piece; }
   };
@@ -83,13 +92,20 @@ class Workers final : public Team {
     piece_.store(loop.piece, std::memory_order_relaxed);
     call_.store(loop.call, std::memory_order_relaxed);
     body_.store(loop.body, std::memory_order_relaxed);
+    wanted_data_.store(loop.wanted.data, std::memory_order_relaxed);
+    wanted_bytes_.store(loop.wanted.bytes, std::memory_order_relaxed);
+    shared_out_.store(loop.wanted.shared_out, std::memory_order_relaxed);
     number_.store(number);
     wake();
   }
 
   bool read(Loop& loop, uint64_t number) const {
-    loop = {count_.load(std::memory_order_relaxed), piece_.load(std::memory_order_relaxed),
-            call_.load(std::memory_order_relaxed), body_.load(std::memory_order_relaxed)};
+    loop = {count_.load(std::memory_order_relaxed),
+            piece_.load(std::memory_order_relaxed),
+            call_.load(std::memory_order_relaxed),
+            body_.load(std::memory_order_relaxed),
+            {wanted_data_.load(std::memory_order_relaxed), wanted_bytes_.load(std::memory_order_relaxed),
+             shared_out_.load(std::memory_order_relaxed)}};
     std::atomic_thread_fence(std::memory_order_acquire);
     return number % 2 == 0 && number_.load(std::memory_order_relaxed) == number;
   }
@@ -122,17 +138,39 @@ class Workers final : public Team {
     }
   }
 
+  // Until there is something better to do.
+  template <class Ready>
+  void bring_near(const Wanted& wanted, int member, Ready ready) const {
+    constexpr int64_t kLines = 4;  // from one look to the next
+    const int64_t first = wanted.shared_out ? wanted.bytes * member / size_ : 0;
+    const int64_t end = std::min(first + kNear, wanted.bytes);
+    for (int64_t at = first; at < end && !ready(); at += kLines * kCacheLine) {
+      for (int64_t line = 0; line < kLines; ++line) __builtin_prefetch(wanted.data + at + line * kCacheLine, 0, 2);
+    }
+  }
+
   void work(int member) {
     for (uint64_t seen = 0;;) {
-      for (int spins = 0; spins < kSpins && number_.load(std::memory_order_relaxed) == seen; ++spins) pause();
-      if (number_.load(std::memory_order_relaxed) == seen) sleep(seen);
+      if (!look(seen)) sleep(seen);
       if (stop_) return;
       const uint64_t number = number_.load(std::memory_order_acquire);
       Loop loop;
       if (!read(loop, number)) continue;
       seen = number;
       if (const int64_t done = pieces(loop, number, member)) done_.fetch_add(done, std::memory_order_release);
+      bring_near(loop.wanted, member, [&] { return number_.load(std::memory_order_relaxed) != seen; });
     }
+  }
+
+  // Whether another loop, or the end, is announced in time.
+  bool look(uint64_t seen) const {
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    do {
+      for (int looks = 0; looks < kLooks; ++looks, pause()) {
+        if (number_.load(std::memory_order_relaxed) != seen) return true;
+      }
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
   }
 
   void sleep(uint64_t seen) {
@@ -161,6 +199,9 @@ class Workers final : public Team {
   std::atomic<int64_t> count_{0}, piece_{1};
   std::atomic<Call> call_{nullptr};
   std::atomic<void*> body_{nullptr};
+  std::atomic<const uint8_t*> wanted_data_{nullptr};
+  std::atomic<int64_t> wanted_bytes_{0};
+  std::atomic<bool> shared_out_{false};
   alignas(64) std::atomic<int64_t> done_{0};  // pieces, by workers
 };
 

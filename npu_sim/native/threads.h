@@ -7,6 +7,13 @@
 
 namespace furiosa {
 
+// Constants that the next step begins with: each member reads all of them, or its own part when they are `shared_out`.
+struct Wanted {
+  const uint8_t* data = nullptr;
+  int64_t bytes = 0;
+  bool shared_out = false;
+};
+
 // A caller and `size() - 1` workers that stay alive between loops.
 class Team {
  public:
@@ -28,10 +35,14 @@ class Team {
         &body);
   }
 
+  // Members that have finished their part of a loop bring this near while they wait for the others.
+  void want(const Wanted& wanted) { wanted_ = wanted; }
+
  protected:
   using Call = void (*)(void* body, int64_t begin, int64_t end, int member);
   static constexpr int64_t kWorthSharing = 32768;
   virtual void share(int64_t count, Call call, void* body) = 0;
+  Wanted wanted_;
 };
 
 // A team for one caller, taken from those that rest or newly made; it goes back to rest with the lease.
