@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -76,6 +77,7 @@ class Workers final : public Team {
 
     int64_t pieces() const { return (count + piece - 1) / piece; }
   };
+  static constexpr size_t kWords = sizeof(Loop) / sizeof(uint64_t);
 
   // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From
   // loop to loop a member stays at about the same part of an image, which its cache then holds.
@@ -88,24 +90,17 @@ class Workers final : public Team {
   void announce(const Loop& loop, uint64_t number) {
     number_.store(number - 1, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
-    count_.store(loop.count, std::memory_order_relaxed);
-    piece_.store(loop.piece, std::memory_order_relaxed);
-    call_.store(loop.call, std::memory_order_relaxed);
-    body_.store(loop.body, std::memory_order_relaxed);
-    wanted_data_.store(loop.wanted.data, std::memory_order_relaxed);
-    wanted_bytes_.store(loop.wanted.bytes, std::memory_order_relaxed);
-    shared_out_.store(loop.wanted.shared_out, std::memory_order_relaxed);
+    uint64_t words[kWords];
+    std::memcpy(words, &loop, sizeof loop);
+    for (size_t k = 0; k < kWords; ++k) words_[k].store(words[k], std::memory_order_relaxed);
     number_.store(number);
     wake();
   }
 
   bool read(Loop& loop, uint64_t number) const {
-    loop = {count_.load(std::memory_order_relaxed),
-            piece_.load(std::memory_order_relaxed),
-            call_.load(std::memory_order_relaxed),
-            body_.load(std::memory_order_relaxed),
-            {wanted_data_.load(std::memory_order_relaxed), wanted_bytes_.load(std::memory_order_relaxed),
-             shared_out_.load(std::memory_order_relaxed)}};
+    uint64_t words[kWords];
+    for (size_t k = 0; k < kWords; ++k) words[k] = words_[k].load(std::memory_order_relaxed);
+    std::memcpy(&loop, words, sizeof loop);
     std::atomic_thread_fence(std::memory_order_acquire);
     return number % 2 == 0 && number_.load(std::memory_order_relaxed) == number;
   }
@@ -196,12 +191,7 @@ class Workers final : public Team {
   std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};
   alignas(64) std::atomic<uint64_t> number_{0};
-  std::atomic<int64_t> count_{0}, piece_{1};
-  std::atomic<Call> call_{nullptr};
-  std::atomic<void*> body_{nullptr};
-  std::atomic<const uint8_t*> wanted_data_{nullptr};
-  std::atomic<int64_t> wanted_bytes_{0};
-  std::atomic<bool> shared_out_{false};
+  std::atomic<uint64_t> words_[kWords] = {};  // of the loop
   alignas(64) std::atomic<int64_t> done_{0};  // pieces, by workers
 };
 
