@@ -78,6 +78,7 @@ class Workers final : public Team {
     int64_t pieces() const { return (count + piece - 1) / piece; }
   };
   static constexpr size_t kWords = sizeof(Loop) / sizeof(uint64_t);
+  static_assert(sizeof(Loop) % sizeof(uint64_t) == 0);
 
   // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From
   // loop to loop a member stays at about the same part of an image, which its cache then holds.
@@ -133,7 +134,8 @@ class Workers final : public Team {
     }
   }
 
-  // Until there is something better to do.
+  // Brings into this member's cache what it will read next, until there is something better to do. A late worker's loop
+  // may be over and its addresses gone by then: to fetch ahead from those is harmless.
   template <class Ready>
   void bring_near(const Wanted& wanted, int member, Ready ready) const {
     constexpr int64_t kLines = 4;  // from one look to the next
