@@ -82,24 +82,25 @@ void lite_average_window(const AveragePool2d& inst, const Run& run, const Kernel
   }
 }
 
-// All windows of all output pixels.
-template <class Inst, class Body>
-void each_window(const Inst& inst, Run& run, Body&& body) {
-  const View& y = inst.y;
-  const int64_t lines = (y.shape[3] + kLine - 1) / kLine, count = int64_t(y.shape[0]) * y.shape[1] * lines;
-  const int64_t work = int64_t(y.shape[0]) * y.shape[1] * y.shape[2] * y.shape[3] * inst.kernel[0] * inst.kernel[1];
-  run.team.loop(count, work, [&](int64_t begin, int64_t end, int) {
+// The task that calls average(run, window) for all windows of all output pixels.
+template <class Inst, class Average>
+Task each_window(const Inst& inst, Average average) {
+  const int64_t lines = ceil_div(inst.y.shape[3], kLine), pixels = int64_t(inst.y.shape[1]) * inst.y.shape[2];
+  const auto tasks = [inst, lines, average](const Run& run, int64_t begin, int64_t end, uint8_t*) {
+    const View& y = inst.y;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t row = task / lines, n = row / y.shape[1], p = row % y.shape[1], channel = task % lines * kLine;
       const int64_t size = std::min(kLine, y.shape[3] - channel);
       for (int q = 0; q < y.shape[2]; ++q) {
         uint8_t* out =
             run.sram + y.address + n * y.strides[0] + p * y.strides[1] + q * y.strides[2] + channel * y.strides[3];
-        body(
-            Window{n, int(p) * inst.strides[0] - inst.pads[0], q * inst.strides[1] - inst.pads[1], channel, size, out});
+        const int top = int(p) * inst.strides[0] - inst.pads[0], left = q * inst.strides[1] - inst.pads[1];
+        average(run, Window{n, top, left, channel, size, out});
       }
     }
-  });
+  };
+  const int64_t work = inst.y.shape[0] * pixels * inst.y.shape[3] * inst.kernel[0] * inst.kernel[1];
+  return {int64_t(inst.y.shape[0]) * inst.y.shape[1] * lines, work, tasks};
 }
 
 }  // namespace
@@ -108,18 +109,16 @@ Step prepare(const AveragePool2d& inst, Setup& setup) {
   setup.reads(inst.x);
   setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
-  return [inst, &kernels](Run& run) {
-    const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
-    each_window(inst, run, [&](const Window& window) {
-      if (inst.framework == kTflite) return lite_average_window(inst, run, kernels, window);
-      average_window(inst, inst.x, kernels, window, [&](int64_t h, int64_t w, float* sum) {
-        uint8_t line[kLine];
-        const uint8_t* x =
-            gather(pixel(run, inst.x, window.n, h, w, window.channel), inst.x.strides[3], window.size, line);
-        kernels.add_scaled(x, sum, window.size, reading, inst.x_scale);
-      });
+  const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
+  return each_window(inst, [inst, reading, &kernels](const Run& run, const Window& window) {
+    if (inst.framework == kTflite) return lite_average_window(inst, run, kernels, window);
+    average_window(inst, inst.x, kernels, window, [&](int64_t h, int64_t w, float* sum) {
+      uint8_t line[kLine];
+      const uint8_t* x =
+          gather(pixel(run, inst.x, window.n, h, w, window.channel), inst.x.strides[3], window.size, line);
+      kernels.add_scaled(x, sum, window.size, reading, inst.x_scale);
     });
-  };
+  });
 }
 
 Step prepare(const AddAveragePool2d& inst, Setup& setup) {
@@ -127,25 +126,23 @@ Step prepare(const AddAveragePool2d& inst, Setup& setup) {
   setup.reads(inst.b);
   setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
-  return [inst, &kernels](Run& run) {
-    const Pair pair{Reading::centred(inst.a_type, inst.a_zero),
-                    Reading::centred(inst.b_type, inst.b_zero),
-                    inst.a_scale,
-                    inst.b_scale,
-                    inst.y_scale,
-                    0.0f,
-                    false,
-                    {}};
-    each_window(inst, run, [&](const Window& window) {
-      average_window(inst, inst.a, kernels, window, [&](int64_t h, int64_t w, float* sum) {
-        uint8_t a_line[kLine], b_line[kLine];
-        const int64_t size = window.size;
-        const uint8_t* a = gather(pixel(run, inst.a, window.n, h, w, window.channel), inst.a.strides[3], size, a_line);
-        const uint8_t* b = gather(pixel(run, inst.b, window.n, h, w, window.channel), inst.b.strides[3], size, b_line);
-        kernels.add_pairs(a, b, sum, size, pair, inst.floor);
-      });
+  const Pair pair{Reading::centred(inst.a_type, inst.a_zero),
+                  Reading::centred(inst.b_type, inst.b_zero),
+                  inst.a_scale,
+                  inst.b_scale,
+                  inst.y_scale,
+                  0.0f,
+                  false,
+                  {}};
+  return each_window(inst, [inst, pair, &kernels](const Run& run, const Window& window) {
+    average_window(inst, inst.a, kernels, window, [&](int64_t h, int64_t w, float* sum) {
+      uint8_t a_line[kLine], b_line[kLine];
+      const int64_t size = window.size;
+      const uint8_t* a = gather(pixel(run, inst.a, window.n, h, w, window.channel), inst.a.strides[3], size, a_line);
+      const uint8_t* b = gather(pixel(run, inst.b, window.n, h, w, window.channel), inst.b.strides[3], size, b_line);
+      kernels.add_pairs(a, b, sum, size, pair, inst.floor);
     });
-  };
+  });
 }
 
 }  // namespace furiosa

@@ -52,30 +52,36 @@ void Chain::append(Step next) {
   steps_.push_back(std::move(next));
 }
 
-void Chain::run(Run& run) const {
-  const int64_t bands = steps_.size() > 1 ? this->bands(run) : 0;
-  if (bands == 0) {
-    for (const Step& step : steps_) step.run(run);
+void Chain::plan(const Run& run, int threads, Loops& loops) const {
+  const auto [bands, scratch] = steps_.size() > 1 ? this->bands(threads) : Bands{0, 0};
+  if (bands > 0) {
+    const auto tasks = [this, &run, bands = bands](int64_t begin, int64_t end, uint8_t* scratch) {
+      for (int64_t task = begin; task < end; ++task) {
+        for (const Step& step : steps_) step.rows->compute(run, Band(step.rows->y, task, bands), scratch);
+      }
+    };
+    loops.push_back({steps_.front().rows->y.shape[0] * bands, work_, tasks, scratch, steps_.front().wanted});
     return;
   }
-  const View& y = steps_.front().rows->y;
-  run.team.loop(y.shape[0] * bands, work_, [&](int64_t begin, int64_t end, int member) {
-    for (int64_t task = begin; task < end; ++task) {
-      for (const Step& step : steps_) step.rows->compute(run, Band(step.rows->y, task, bands), member);
-    }
-  });
+  for (const Step& step : steps_) {
+    Task task = step.task(threads);
+    const auto part = [body = std::move(task.body), &run](int64_t begin, int64_t end, uint8_t* scratch) {
+      body(run, begin, end, scratch);
+    };
+    loops.push_back({task.count, task.work, part, task.scratch, step.wanted});
+  }
 }
 
 // Into how many bands an image is cut; 0 when the steps are better run one by one.
-int64_t Chain::bands(Run& run) const {
+Bands Chain::bands(int threads) const {
   const View& y = steps_.front().rows->y;
-  int64_t most = ceil_div(run.team.size(), y.shape[0]);
+  Bands all{ceil_div(threads, y.shape[0]), 0};
   for (const Step& step : steps_) {
-    const int64_t bands = step.rows->bands(run);
-    if (bands == 0) return 0;
-    most = std::max(most, bands);
+    const Bands bands = step.rows->bands(threads);
+    if (bands.count == 0) return {0, 0};
+    all = {std::max(all.count, bands.count), std::max(all.scratch, bands.scratch)};
   }
-  return std::min<int64_t>(y.shape[1], most);
+  return {std::min<int64_t>(y.shape[1], all.count), all.scratch};
 }
 
 }  // namespace furiosa

@@ -14,8 +14,8 @@ class Chain {
   // band changes.
   bool takes(const Step& next) const;
   void append(Step next);
-  void run(Run& run) const;
-  const Wanted& wanted() const { return steps_.front().wanted; }
+  // Appends the loops of an execution; the chain and the execution must outlive their use.
+  void plan(const Run& run, int threads, Loops& loops) const;
 
  private:
   struct Access {
@@ -25,7 +25,7 @@ class Chain {
   };
 
   static std::vector<Access> accesses(const Rows& rows);
-  int64_t bands(Run& run) const;
+  Bands bands(int threads) const;
 
   std::vector<Step> steps_;
   std::vector<Access> accesses_;

@@ -80,7 +80,7 @@ class Plan {
   }
 
   Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
-  void run(const Packed& packed, Run& run) const;
+  Task task(const Packed& packed, int threads) const;
   Rows rows(const Packed& packed) const;
   // Whether each thread may as well read all weights.
   bool light() const { return packed_bytes() <= kOwnWeightBytes; }
@@ -101,6 +101,7 @@ class Plan {
   int64_t packed_bytes() const { return inst_.groups * blocks_ * block_bytes_; }
   int64_t products() const { return int64_t(offsets_.size()) * elements_; }  // of an output
   Cut cut(int threads) const;
+  int64_t scratch(int64_t strips) const { return strip_.scratch(ceil_div(inst_.y.shape[1], strips)); }
   void pack_channel(const int8_t* weights, int channel, uint8_t* block) const;
   void compute(const Packed& packed, int begin, int end, const uint8_t* strip, uint8_t* y, int rows) const;
   void block(ConvPixels& work, const Packed& packed, int index) const;
@@ -208,24 +209,23 @@ Plan::Cut Plan::cut(int threads) const {
   return {strips, std::min(blocks, ceil_div(tasks, images * strips))};
 }
 
-void Plan::run(const Packed& packed, Run& run) const {
-  const View& y = inst_.y;
-  const int64_t images = y.shape[0], blocks = int64_t(inst_.groups) * blocks_;
-  const auto [strips, parts] = cut(run.team.size());
-  run.reserve(strip_.scratch(ceil_div(y.shape[1], strips)));
-  auto tasks = [&, strips = strips, parts = parts](int64_t begin, int64_t end, int member) {
+Task Plan::task(const Packed& packed, int threads) const {
+  const auto [strips, parts] = cut(threads);
+  const auto tasks = [this, packed, strips = strips, parts = parts](const Run& run, int64_t begin, int64_t end,
+                                                                    uint8_t* scratch) {
+    const int64_t blocks = int64_t(inst_.groups) * blocks_;
     const uint8_t* strip = nullptr;
     int64_t filled = -1;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t unit = task / parts, part = task % parts;
       const int first = int(blocks * part / parts), last = int(blocks * (part + 1) / parts);
-      const Band band(y, unit, strips);
-      if (unit != filled) strip = strip_.make(run, band, member);
+      const Band band(inst_.y, unit, strips);
+      if (unit != filled) strip = strip_.make(run, band, scratch);
       filled = unit;
       compute(packed, first, last, strip, run.sram + band.start, band.count);
     }
   };
-  run.team.loop(images * strips * parts, work() / 32, tasks);
+  return {inst_.y.shape[0] * strips * parts, work() / 32, tasks, scratch(strips)};
 }
 
 Rows Plan::rows(const Packed& packed) const {
@@ -234,14 +234,12 @@ Rows Plan::rows(const Packed& packed) const {
   rows.y = inst_.y;
   (same ? rows.same : rows.other).push_back(inst_.x);
   rows.work = work() / 32;
-  rows.bands = [this](Run& run) {
-    const auto [strips, parts] = cut(run.team.size());
-    if (parts > 1) return int64_t(0);
-    run.reserve(strip_.scratch(ceil_div(inst_.y.shape[1], strips)));
-    return strips;
+  rows.bands = [this](int threads) {
+    const auto [strips, parts] = cut(threads);
+    return Bands{parts > 1 ? 0 : strips, scratch(strips)};
   };
-  rows.compute = [this, packed](Run& run, const Band& band, int member) {
-    const uint8_t* strip = strip_.make(run, band, member);
+  rows.compute = [this, packed](const Run& run, const Band& band, uint8_t* scratch) {
+    const uint8_t* strip = strip_.make(run, band, scratch);
     compute(packed, 0, inst_.groups * blocks_, strip, run.sram + band.start, band.count);
   };
   return rows;
@@ -300,16 +298,20 @@ Step prepare(const Conv2d& inst, Setup& setup) {
   setup.writes(inst.y);
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
-    const auto all = [plan, packed](Run& run) { plan->run(packed, run); };
-    Step step = plan->light() ? Step(all, plan->rows(packed)) : Step(all);
+    Step step([plan, packed](int threads) { return plan->task(packed, threads); });
+    if (plan->light()) step.rows = std::make_shared<const Rows>(plan->rows(packed));
     step.wanted = plan->wanted(packed);
     return step;
   }
-  return [plan, inst, weights, bias, multipliers](Run& run) {
+  const Task shape = plan->task({}, 1);
+  const auto all = [=](const Run& run, int64_t, int64_t, uint8_t* scratch) {
     const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };
     Slab slab;
-    plan->run(plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab), run);
+    const Packed packed =
+        plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab);
+    plan->task(packed, 1).body(run, 0, shape.count, scratch);
   };
+  return Task{1, shape.work, all, shape.scratch};
 }
 
 }  // namespace furiosa

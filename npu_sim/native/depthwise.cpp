@@ -35,7 +35,7 @@ class Plan {
   }
 
   Packed pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* multipliers, Slab& slab) const;
-  void run(const Packed& packed, Run& run) const;
+  Task task(const Packed& packed, int threads) const;
   Rows rows(const Packed& packed) const;
   int64_t taps() const { return int64_t(inst_.kernel[0]) * inst_.kernel[1]; }
 
@@ -43,8 +43,8 @@ class Plan {
   int64_t work() const {
     return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * inst_.y.shape[3] * taps() / 4;
   }
-  int64_t bands(Run& run) const;
-  void compute(const Packed& packed, Run& run, const Band& band, int member) const;
+  Bands bands(int threads) const;
+  void compute(const Packed& packed, const Run& run, const Band& band, uint8_t* scratch) const;
 
   DepthwiseConv2d inst_;
   const Kernels& kernels_;
@@ -83,11 +83,12 @@ Packed Plan::pack(const uint8_t* weights, const uint8_t* bias, const uint8_t* mu
   return packed;
 }
 
-void Plan::run(const Packed& packed, Run& run) const {
-  const int64_t bands = this->bands(run);
-  run.team.loop(inst_.y.shape[0] * bands, work(), [&](int64_t begin, int64_t end, int member) {
-    for (int64_t task = begin; task < end; ++task) compute(packed, run, Band(inst_.y, task, bands), member);
-  });
+Task Plan::task(const Packed& packed, int threads) const {
+  const auto [bands, scratch] = this->bands(threads);
+  const auto tasks = [this, packed, bands = bands](const Run& run, int64_t begin, int64_t end, uint8_t* scratch) {
+    for (int64_t task = begin; task < end; ++task) compute(packed, run, Band(inst_.y, task, bands), scratch);
+  };
+  return {inst_.y.shape[0] * bands, work(), tasks, scratch};
 }
 
 Rows Plan::rows(const Packed& packed) const {
@@ -95,24 +96,23 @@ Rows Plan::rows(const Packed& packed) const {
           {},
           {inst_.x},
           work(),
-          [this](Run& run) { return bands(run); },
-          [this, packed](Run& run, const Band& band, int member) { compute(packed, run, band, member); }};
+          [this](int threads) { return bands(threads); },
+          [this, packed](const Run& run, const Band& band, uint8_t* scratch) { compute(packed, run, band, scratch); }};
 }
 
-int64_t Plan::bands(Run& run) const {
+Bands Plan::bands(int threads) const {
   const int64_t images = inst_.y.shape[0], height = inst_.y.shape[1];
   const int64_t step = strip_.row_bytes() * inst_.strides[0];
   const int64_t fitting = std::max<int64_t>(1, (kStripBytes - strip_.bytes(1)) / step);
-  const int64_t fair = ceil_div(images * height, int64_t(run.team.size()) * kTasksPerThread);
+  const int64_t fair = ceil_div(images * height, int64_t(threads) * kTasksPerThread);
   const int64_t rows = std::min({height, fitting, fair});
-  run.reserve(strip_.scratch(rows));
-  return ceil_div(height, rows);
+  return {ceil_div(height, rows), strip_.scratch(rows)};
 }
 
-void Plan::compute(const Packed& packed, Run& run, const Band& band, int member) const {
+void Plan::compute(const Packed& packed, const Run& run, const Band& band, uint8_t* scratch) const {
   const View& y = inst_.y;
   DepthwiseRow row;
-  row.x = strip_.make(run, band, member);
+  row.x = strip_.make(run, band, scratch);
   row.y = run.sram + band.start;
   row.x_step = inst_.strides[1] * strip_.pixel_bytes();
   row.column_step = inst_.dilations[1] * strip_.pixel_bytes();
@@ -146,13 +146,17 @@ Step prepare(const DepthwiseConv2d& inst, Setup& setup) {
   setup.writes(inst.y);
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
-    return {[plan, packed](Run& run) { plan->run(packed, run); }, plan->rows(packed)};
+    return {[plan, packed](int threads) { return plan->task(packed, threads); }, plan->rows(packed)};
   }
-  return [plan, inst, weights, bias, multipliers](Run& run) {
+  const Task shape = plan->task({}, 1);
+  const auto all = [=](const Run& run, int64_t, int64_t, uint8_t* scratch) {
     const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };
     Slab slab;
-    plan->run(plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab), run);
+    const Packed packed =
+        plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab);
+    plan->task(packed, 1).body(run, 0, shape.count, scratch);
   };
+  return Task{1, shape.work, all, shape.scratch};
 }
 
 }  // namespace furiosa

@@ -99,20 +99,21 @@ Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Set
   setup.reads(inst.b);
   setup.writes(inst.y);
   const Strided<3> box(inst.y.shape, {inst.y.strides, inst.a.strides, inst.b.strides});
-  return elementwise(inst.y, {inst.a, inst.b}, 2, [inst, pair, kernel, box](Run& run, int64_t begin, int64_t end) {
-    const int64_t y_step = box.inner(0), a_step = box.inner(1), b_step = box.inner(2);
-    uint8_t a_line[kLine], b_line[kLine], y_line[kLine];
-    box.runs(begin, end, [&](const auto& at, int64_t length) {
-      for (int64_t i = 0; i < length; i += kLine) {
-        const int64_t n = std::min(kLine, length - i);
-        uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
-        const uint8_t* a = gather(run.sram + inst.a.address + at[1] + i * a_step, a_step, n, a_line);
-        const uint8_t* b = gather(run.sram + inst.b.address + at[2] + i * b_step, b_step, n, b_line);
-        kernel(a, b, target(y, y_step, y_line), n, pair);
-        scatter(y, y_step, n, y_line);
-      }
-    });
-  });
+  return elementwise(inst.y, {inst.a, inst.b}, 2,
+                     [inst, pair, kernel, box](const Run& run, int64_t begin, int64_t end) {
+                       const int64_t y_step = box.inner(0), a_step = box.inner(1), b_step = box.inner(2);
+                       uint8_t a_line[kLine], b_line[kLine], y_line[kLine];
+                       box.runs(begin, end, [&](const auto& at, int64_t length) {
+                         for (int64_t i = 0; i < length; i += kLine) {
+                           const int64_t n = std::min(kLine, length - i);
+                           uint8_t* y = run.sram + inst.y.address + at[0] + i * y_step;
+                           const uint8_t* a = gather(run.sram + inst.a.address + at[1] + i * a_step, a_step, n, a_line);
+                           const uint8_t* b = gather(run.sram + inst.b.address + at[2] + i * b_step, b_step, n, b_line);
+                           kernel(a, b, target(y, y_step, y_line), n, pair);
+                           scatter(y, y_step, n, y_line);
+                         }
+                       });
+                     });
 }
 
 }  // namespace

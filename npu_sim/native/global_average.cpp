@@ -101,20 +101,20 @@ Step prepare(const GlobalAveragePool& inst, Setup& setup) {
   setup.reads(inst.x);
   setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
-  return [inst, &kernels](Run& run) {
+  const View &x = inst.x, &y = inst.y;
+  const int64_t lines = ceil_div(y.shape[3], kLine);
+  const int64_t work = int64_t(x.shape[0]) * x.shape[1] * x.shape[2] * x.shape[3];
+  const auto tasks = [inst, lines, &kernels](const Run& run, int64_t begin, int64_t end, uint8_t*) {
     const View &x = inst.x, &y = inst.y;
-    const int64_t lines = ceil_div(y.shape[3], kLine), count = y.shape[0] * lines;
-    const int64_t work = int64_t(x.shape[0]) * x.shape[1] * x.shape[2] * x.shape[3];
-    run.team.loop(count, work, [&](int64_t begin, int64_t end, int) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t n = task / lines, c = task % lines * kLine, channels = std::min(kLine, y.shape[3] - c);
-        const uint8_t* from = run.sram + x.address + n * x.strides[0] + c * x.strides[3];
-        uint8_t* to = run.sram + y.address + n * y.strides[0] + c * y.strides[3];
-        if (inst.summation == kExact) exact(inst, kernels, from, to, channels);
-        else real(inst, kernels, from, to, channels, inst.rows[0] + n * inst.rows[1] + c);
-      }
-    });
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t n = task / lines, c = task % lines * kLine, channels = std::min(kLine, y.shape[3] - c);
+      const uint8_t* from = run.sram + x.address + n * x.strides[0] + c * x.strides[3];
+      uint8_t* to = run.sram + y.address + n * y.strides[0] + c * y.strides[3];
+      if (inst.summation == kExact) exact(inst, kernels, from, to, channels);
+      else real(inst, kernels, from, to, channels, inst.rows[0] + n * inst.rows[1] + c);
+    }
   };
+  return Task{y.shape[0] * lines, work, tasks};
 }
 
 }  // namespace furiosa

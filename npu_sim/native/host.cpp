@@ -5,8 +5,6 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "threads.h"
-
 namespace furiosa {
 namespace {
 
@@ -32,69 +30,63 @@ struct Element {
 
 // Work is split over the columns of all images.
 template <class T>
-void transpose_all(const T* x, T* y, int64_t images, int64_t rows, int64_t columns, const Kernels& kernels,
-                   Team& team) {
+Loop transpose_all(Place x, Place y, int64_t images, int64_t rows, int64_t columns, const Kernels& kernels) {
   const int64_t tile = rows <= 4 ? columns : kTile;
-  team.loop(images * columns, images * columns * rows * int64_t(sizeof(T)), [&](int64_t begin, int64_t end, int) {
+  const auto part = [=, &kernels](int64_t begin, int64_t end, uint8_t*) {
+    const T* from = reinterpret_cast<const T*>(*x);
+    T* to = reinterpret_cast<T*>(*y);
     while (begin < end) {
       const int64_t image = begin / columns, first = begin % columns, at = image * rows * columns;
       const int64_t count = std::min({columns - first, end - begin, tile});
-      transpose_rows(x + at + first, columns, y + at + first * rows, rows, rows, count, kernels);
+      transpose_rows(from + at + first, columns, to + at + first * rows, rows, rows, count, kernels);
       begin += count;
     }
-  });
+  };
+  return {images * columns, images * columns * rows * int64_t(sizeof(T)), part};
 }
 
 }  // namespace
 
-void quantize(const float* x, uint8_t* y, int64_t n, float scale, int32_t zero, bool is_signed, bool by_product,
-              int threads, const Kernels& kernels) {
+Loop quantize(Place x, Place y, int64_t n, float scale, int32_t zero, bool is_signed, bool by_product,
+              const Kernels& kernels) {
   const int lo = is_signed ? -128 : 0;
   const Requantize requantize{float(lo - zero), float(lo + 255 - zero), zero};
   const auto kernel = by_product ? kernels.quantize_product : kernels.quantize;
   const float operand = by_product ? 1.0f / scale : scale;
-  const Lease team(threads);
-  team->loop(n, 4 * n,
-             [&](int64_t begin, int64_t end, int) { kernel(x + begin, y + begin, end - begin, operand, requantize); });
+  return {n, 4 * n, [=](int64_t begin, int64_t end, uint8_t*) {
+            kernel(reinterpret_cast<const float*>(*x) + begin, *y + begin, end - begin, operand, requantize);
+          }};
 }
 
-void to_signed(const uint8_t* x, uint8_t* y, int64_t n, int threads, const Kernels& kernels) {
-  const Lease team(threads);
-  team->loop(n, 2 * n, [&](int64_t begin, int64_t end, int) { kernels.flip(x + begin, y + begin, end - begin, 0x80); });
+Loop to_signed(Place x, Place y, int64_t n, const Kernels& kernels) {
+  return {n, 2 * n, [=, &kernels](int64_t begin, int64_t end, uint8_t*) {
+            kernels.flip(*x + begin, *y + begin, end - begin, 0x80);
+          }};
 }
 
-void dequantize(const uint8_t* x, float* y, int64_t n, float scale, int32_t zero, bool is_signed, int threads,
-                const Kernels& kernels) {
-  const Lease team(threads);
-  team->loop(n, 4 * n, [&](int64_t begin, int64_t end, int) {
-    kernels.dequantize(x + begin, y + begin, end - begin, scale, zero, is_signed);
-  });
+Loop dequantize(Place x, Place y, int64_t n, float scale, int32_t zero, bool is_signed, const Kernels& kernels) {
+  return {n, 4 * n, [=, &kernels](int64_t begin, int64_t end, uint8_t*) {
+            kernels.dequantize(*x + begin, reinterpret_cast<float*>(*y) + begin, end - begin, scale, zero, is_signed);
+          }};
 }
 
-void transpose(const uint8_t* x, uint8_t* y, int64_t images, int64_t rows, int64_t columns, int itemsize, int threads,
-               const Kernels& kernels) {
-  const Lease team(threads);
-  const auto elements = [&](auto element) {
-    using T = decltype(element);
-    transpose_all(reinterpret_cast<const T*>(x), reinterpret_cast<T*>(y), images, rows, columns, kernels, *team);
-  };
+Loop transpose(Place x, Place y, int64_t images, int64_t rows, int64_t columns, int itemsize, const Kernels& kernels) {
   switch (itemsize) {
-    case 1: return elements(uint8_t());
-    case 2: return elements(Element<2>());
-    case 4: return elements(Element<4>());
+    case 1: return transpose_all<uint8_t>(x, y, images, rows, columns, kernels);
+    case 2: return transpose_all<Element<2>>(x, y, images, rows, columns, kernels);
+    case 4: return transpose_all<Element<4>>(x, y, images, rows, columns, kernels);
     default: throw std::invalid_argument("elements must have 1, 2 or 4 bytes");
   }
 }
 
-void resize_rows(const uint8_t* x, uint8_t* y, int64_t rows, int64_t from, int64_t to, int threads) {
-  const Lease team(threads);
+Loop resize_rows(Place x, Place y, int64_t rows, int64_t from, int64_t to) {
   const int64_t common = std::min(from, to);
-  team->loop(rows, rows * to, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      std::memcpy(y + row * to, x + row * from, common);
-      std::memset(y + row * to + common, 0, to - common);
-    }
-  });
+  return {rows, rows * to, [=](int64_t begin, int64_t end, uint8_t*) {
+            for (int64_t row = begin; row < end; ++row) {
+              std::memcpy(*y + row * to, *x + row * from, size_t(common));
+              std::memset(*y + row * to + common, 0, size_t(to - common));
+            }
+          }};
 }
 
 }  // namespace furiosa

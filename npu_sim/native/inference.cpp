@@ -24,64 +24,69 @@ Inference::Inference(std::vector<int64_t> sizes, std::vector<size_t> interface)
 void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed, bool by_product) {
   const int64_t n = size(y);
   expect(size(x) == 4 * n);
-  steps_.push_back([=](const Values& values, int threads) {
-    furiosa::quantize(reinterpret_cast<const float*>(values[x]), values[y], n, scale, zero, is_signed, by_product,
-                      threads);
+  append([=](Execution& run, Loops& loops) {
+    loops.push_back(furiosa::quantize(run.place(x), run.place(y), n, scale, zero, is_signed, by_product));
   });
 }
 
 void Inference::to_signed(size_t x, size_t y) {
   const int64_t n = size(y);
   expect(size(x) == n);
-  steps_.push_back([=](const Values& values, int threads) { furiosa::to_signed(values[x], values[y], n, threads); });
+  append([=](Execution& run, Loops& loops) { loops.push_back(furiosa::to_signed(run.place(x), run.place(y), n)); });
 }
 
 void Inference::dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed) {
   const int64_t n = size(x);
   expect(size(y) == 4 * n);
-  steps_.push_back([=](const Values& values, int threads) {
-    furiosa::dequantize(values[x], reinterpret_cast<float*>(values[y]), n, scale, zero, is_signed, threads);
+  append([=](Execution& run, Loops& loops) {
+    loops.push_back(furiosa::dequantize(run.place(x), run.place(y), n, scale, zero, is_signed));
   });
 }
 
 void Inference::transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize) {
   expect(size(x) == size(y) && size(x) == images * rows * columns * itemsize);
-  steps_.push_back([=](const Values& values, int threads) {
-    furiosa::transpose(values[x], values[y], images, rows, columns, itemsize, threads);
+  append([=](Execution& run, Loops& loops) {
+    loops.push_back(furiosa::transpose(run.place(x), run.place(y), images, rows, columns, itemsize));
   });
 }
 
 void Inference::resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to) {
   expect(rows >= 0 && from >= 0 && to >= 0 && size(x) == rows * from && size(y) == rows * to);
-  steps_.push_back(
-      [=](const Values& values, int threads) { furiosa::resize_rows(values[x], values[y], rows, from, to, threads); });
+  append([=](Execution& run, Loops& loops) {
+    loops.push_back(furiosa::resize_rows(run.place(x), run.place(y), rows, from, to));
+  });
 }
 
-void Inference::program(const Program& program, Inputs inputs, Ports outputs) {
-  std::vector<Port<const uint8_t>> in;
-  std::vector<Port<uint8_t>> out;
-  for (const auto& [address, value, mask] : inputs) in.push_back({address, nullptr, size(value), mask});
-  for (const auto& [address, value] : outputs) out.push_back({address, nullptr, size(value)});
-  steps_.push_back([=, &program](const Values& values, int threads) {
-    auto from = in;
-    auto to = out;
-    for (size_t i = 0; i < from.size(); ++i) from[i].data = values[std::get<1>(inputs[i])];
-    for (size_t i = 0; i < to.size(); ++i) to[i].data = values[outputs[i].second];
-    program.run(from, to, threads);
+void Inference::program(const Program& program, Inputs inputs, Outputs outputs) {
+  for (const auto& input : inputs) size(std::get<1>(input));
+  for (const auto& output : outputs) size(output.second);
+  append([=, &program](Execution& run, Loops& loops) {
+    Ports in, out;
+    for (const auto& [address, value, mask] : inputs) in.push_back({address, sizes_[value], run.place(value), mask});
+    for (const auto& [address, value] : outputs) out.push_back({address, sizes_[value], run.place(value)});
+    run.runs.push_back(program.start());
+    program.plan(*run.runs.back(), in, out, run.threads, loops);
   });
 }
 
 void Inference::run(const std::vector<uint8_t*>& memory, int threads, int64_t* marks) const {
   if (marks) *marks++ = now();
   expect(memory.size() == interface_.size());
-  std::unique_ptr<Memory> own = take();
-  for (size_t i = 0; i < memory.size(); ++i) own->values[interface_[i]] = memory[i];
-  for (const auto& step : steps_) {
-    step(own->values, threads);
-    if (marks) *marks++ = now();
+  std::unique_ptr<Execution> execution = take(threads);
+  for (size_t i = 0; i < memory.size(); ++i) execution->values[interface_[i]] = memory[i];
+  const Lease team(threads);
+  if (marks == nullptr) {
+    team->run(execution->loops, 0, execution->loops->size());
+  } else {
+    size_t begin = 0;
+    for (size_t end : execution->ends) {
+      team->run(execution->loops, begin, end);
+      *marks++ = now();
+      begin = end;
+    }
   }
   std::lock_guard<std::mutex> lock(mutex_);
-  resting_.push_back(std::move(own));
+  resting_.push_back(std::move(execution));
 }
 
 std::vector<int64_t> Inference::interface_sizes() const {
@@ -90,25 +95,42 @@ std::vector<int64_t> Inference::interface_sizes() const {
   return sizes;
 }
 
-std::unique_ptr<Inference::Memory> Inference::take() const {
+std::unique_ptr<Inference::Execution> Inference::take(int threads) const {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (!resting_.empty()) {
-      std::unique_ptr<Memory> memory = std::move(resting_.back());
-      resting_.pop_back();
-      return memory;
+    for (auto resting = resting_.begin(); resting != resting_.end(); ++resting) {
+      if ((*resting)->threads != threads) continue;
+      std::unique_ptr<Execution> execution = std::move(*resting);
+      resting_.erase(resting);
+      return execution;
     }
   }
-  auto memory = std::make_unique<Memory>();
+  return start(threads);
+}
+
+std::unique_ptr<Inference::Execution> Inference::start(int threads) const {
+  auto execution = std::make_unique<Execution>();
+  execution->threads = threads;
   int64_t total = 0;
   for (int64_t size : sizes_) total += aligned(size);
-  memory->buffer.reserve(size_t(total));
-  uint8_t* at = memory->buffer.as();
+  execution->buffer.reserve(size_t(total));
+  uint8_t* at = execution->buffer.as();
   for (int64_t size : sizes_) {
-    memory->values.push_back(at);
+    execution->values.push_back(at);
     at += aligned(size);
   }
-  return memory;
+  Loops loops;
+  for (const Step& step : steps_) {
+    step(*execution, loops);
+    execution->ends.push_back(loops.size());
+  }
+  execution->loops = std::make_shared<const Loops>(std::move(loops));
+  return execution;
+}
+
+void Inference::append(Step step) {
+  steps_.push_back(std::move(step));
+  resting_.clear();
 }
 
 int64_t Inference::size(size_t value) const {

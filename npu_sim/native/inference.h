@@ -17,7 +17,7 @@ namespace furiosa {
 // Values are numbered. The caller brings memory for those of the interface, the others lie in memory of the execution.
 class Inference {
  public:
-  using Ports = std::vector<std::pair<int64_t, size_t>>;             // DRAM addresses and the values that lie there
+  using Outputs = std::vector<std::pair<int64_t, size_t>>;           // DRAM addresses and the values that lie there
   using Inputs = std::vector<std::tuple<int64_t, size_t, uint8_t>>;  // and the masks of the ports
 
   // `sizes` are the bytes of all values; `interface` numbers those that the caller brings, inputs first.
@@ -29,7 +29,7 @@ class Inference {
   void dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed);
   void transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize);
   void resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to);
-  void program(const Program& program, Inputs inputs, Ports outputs);
+  void program(const Program& program, Inputs inputs, Outputs outputs);
 
   // Executes once; `memory` is that of the interface. May be called from several threads at a time.
   // Unless it is null, `marks` gets the time at the start and after each step: ns of the monotonic clock.
@@ -41,21 +41,30 @@ class Inference {
   std::vector<int64_t> interface_sizes() const;
 
  private:
-  using Values = std::vector<uint8_t*>;
-  struct Memory {
+  // What an execution uses, and the next one after it.
+  struct Execution {
+    int threads;
     Buffer buffer;
-    Values values;
-  };
+    std::vector<uint8_t*> values;
+    std::vector<std::unique_ptr<Run>> runs;  // of the programs
+    std::shared_ptr<const Loops> loops;
+    std::vector<size_t> ends;  // of the steps in them
 
+    Place place(size_t value) const { return &values[value]; }
+  };
+  using Step = std::function<void(Execution&, Loops&)>;  // appends its loops
+
+  void append(Step step);
   int64_t size(size_t value) const;
   void expect(bool fits) const;
-  std::unique_ptr<Memory> take() const;
+  std::unique_ptr<Execution> take(int threads) const;
+  std::unique_ptr<Execution> start(int threads) const;
 
   const std::vector<int64_t> sizes_;
   const std::vector<size_t> interface_;
-  std::vector<std::function<void(const Values&, int)>> steps_;
+  std::vector<Step> steps_;
   mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Memory>> resting_;
+  mutable std::vector<std::unique_ptr<Execution>> resting_;
 };
 
 }  // namespace furiosa

@@ -175,18 +175,15 @@ Step prepare(const Interpolate& inst, Setup& setup) {
   const auto plan = std::make_shared<const Plan>(inst, setup.kernels);
   const View& y = inst.y;
   const int64_t height = y.shape[1], images = y.shape[0];
-  return {[plan, y, height, images](Run& run) {
-            const int64_t bands = std::min<int64_t>(height, 4 * ceil_div(run.team.size(), images));
-            run.team.loop(images * bands, plan->work(), [&](int64_t begin, int64_t end, int) {
-              for (int64_t task = begin; task < end; ++task) plan->compute(run, Band(y, task, bands));
-            });
-          },
-          Rows{y,
-               {},
-               {inst.x},
-               plan->work(),
-               [](Run&) { return 1; },
-               [plan](Run& run, const Band& band, int) { plan->compute(run, band); }}};
+  const auto task = [plan, y, height, images](int threads) {
+    const int64_t bands = std::min<int64_t>(height, 4 * ceil_div(threads, images));
+    const auto body = [plan, y, bands](const Run& run, int64_t begin, int64_t end, uint8_t*) {
+      for (int64_t task = begin; task < end; ++task) plan->compute(run, Band(y, task, bands));
+    };
+    return Task{images * bands, plan->work(), body};
+  };
+  const auto band = [plan](const Run& run, const Band& band, uint8_t*) { plan->compute(run, band); };
+  return {task, Rows{y, {}, {inst.x}, plan->work(), [](int) { return Bands{1, 0}; }, band}};
 }
 
 }  // namespace furiosa

@@ -27,30 +27,28 @@ Step prepare(const MatMul& inst, Setup& setup) {
   setup.reads(inst.b);
   setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
-  return [inst, &kernels](Run& run) {
+  const int64_t depth = inst.a.shape[3], blocks = (inst.y.shape[3] + kColumns - 1) / kColumns;
+  const auto all = [inst, depth, blocks, &kernels](const Run& run, int64_t begin, int64_t end, uint8_t* scratch) {
     const View &a = inst.a, &b = inst.b, &y = inst.y;
-    const int64_t depth = a.shape[3], blocks = (y.shape[3] + kColumns - 1) / kColumns;
-    const int64_t tasks = int64_t(y.shape[0]) * y.shape[1] * blocks;
     const Requantize requantize{float(inst.lo - inst.y_zero), float(inst.hi - inst.y_zero), inst.y_zero};
-    run.reserve(2 * depth * (kColumns + 1) + 4 * kColumns);
-    run.team.loop(tasks, tasks * kColumns * y.shape[2] * depth, [&](int64_t begin, int64_t end, int member) {
-      int32_t* sums = run.scratch[size_t(member)].as<int32_t>();
-      int16_t* row = reinterpret_cast<int16_t*>(sums + kColumns);
-      int16_t* columns = row + depth;
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t first = task % blocks * kColumns, h = task / blocks % y.shape[1], n = task / blocks / y.shape[1];
-        const int64_t count = std::min(kColumns, y.shape[3] - first);
-        turn(inst, run.sram + b.address + n * b.strides[0] + h * b.strides[1], first, count, depth, columns);
-        const uint8_t* from = run.sram + a.address + n * a.strides[0] + h * a.strides[1];
-        uint8_t* to = run.sram + y.address + n * y.strides[0] + h * y.strides[1] + first;
-        for (int64_t w = 0; w < y.shape[2]; ++w) {
-          kernels.widen(from + w * a.strides[2], row, depth, inst.a_type, inst.a_zero);
-          kernels.dots(row, columns, sums, count, depth);
-          kernels.scale(sums, to + w * y.strides[2], count, inst.multiplier, requantize);
-        }
+    int32_t* sums = reinterpret_cast<int32_t*>(scratch);
+    int16_t* row = reinterpret_cast<int16_t*>(sums + kColumns);
+    int16_t* columns = row + depth;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t first = task % blocks * kColumns, h = task / blocks % y.shape[1], n = task / blocks / y.shape[1];
+      const int64_t count = std::min(kColumns, y.shape[3] - first);
+      turn(inst, run.sram + b.address + n * b.strides[0] + h * b.strides[1], first, count, depth, columns);
+      const uint8_t* from = run.sram + a.address + n * a.strides[0] + h * a.strides[1];
+      uint8_t* to = run.sram + y.address + n * y.strides[0] + h * y.strides[1] + first;
+      for (int64_t w = 0; w < y.shape[2]; ++w) {
+        kernels.widen(from + w * a.strides[2], row, depth, inst.a_type, inst.a_zero);
+        kernels.dots(row, columns, sums, count, depth);
+        kernels.scale(sums, to + w * y.strides[2], count, inst.multiplier, requantize);
       }
-    });
+    }
   };
+  const int64_t tasks = int64_t(inst.y.shape[0]) * inst.y.shape[1] * blocks;
+  return Task{tasks, tasks * kColumns * inst.y.shape[2] * depth, all, 2 * depth * (kColumns + 1) + 4 * kColumns};
 }
 
 }  // namespace furiosa

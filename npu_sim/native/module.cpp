@@ -67,16 +67,20 @@ void init_program(Program* self, nb::bytes code, nb::handle constants, int64_t s
 
 void run_program(const Program& self, const PyPorts& inputs, const PyPorts& outputs, int threads) {
   std::vector<PyBuffer> held;
-  std::vector<Port<const uint8_t>> in;
-  std::vector<Port<uint8_t>> out;
-  for (const auto& [address, object] : inputs) {
-    held.emplace_back(object, false);
-    in.push_back({address, held.back().data(), held.back().size()});
-  }
-  for (const auto& [address, object] : outputs) {
-    held.emplace_back(object, true);
-    out.push_back({address, held.back().data(), held.back().size()});
-  }
+  std::vector<uint8_t*> data;
+  const size_t count = inputs.size() + outputs.size();
+  held.reserve(count);
+  data.reserve(count);
+  const auto ports = [&](const PyPorts& given, bool writable) {
+    Ports ports;
+    for (const auto& [address, object] : given) {
+      held.emplace_back(object, writable);
+      data.push_back(held.back().data());
+      ports.push_back({address, held.back().size(), &data.back()});
+    }
+    return ports;
+  };
+  const Ports in = ports(inputs, false), out = ports(outputs, true);
   nb::gil_scoped_release released;
   self.run(in, out, checked(threads));
 }
@@ -109,29 +113,37 @@ void run_inference(const Inference& self, const std::vector<std::vector<nb::obje
     self.run(memory[request], checked(threads), times ? times + request * row : nullptr);
 }
 
+// Executes a loop that step(x, y) makes of where the addresses of two buffers are found.
+template <class Step>
+void run_step(const PyBuffer& x, const PyBuffer& y, int threads, Step step) {
+  uint8_t *from = x.data(), *to = y.data();
+  nb::gil_scoped_release released;
+  const Lease team(checked(threads));
+  team->run(step(&from, &to));
+}
+
 void quantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
                      const std::string& kernels, bool by_product) {
   const PyBuffer from(x, false), to(y, true);
   from.expect(4 * to.size());
-  nb::gil_scoped_release released;
-  quantize(reinterpret_cast<const float*>(from.data()), to.data(), to.size(), scale, zero_point, is_signed, by_product,
-           checked(threads), chosen(kernels));
+  run_step(from, to, threads, [&](Place x, Place y) {
+    return quantize(x, y, to.size(), scale, zero_point, is_signed, by_product, chosen(kernels));
+  });
 }
 
 void to_signed_buffer(nb::handle x, nb::handle y, int threads, const std::string& kernels) {
   const PyBuffer from(x, false), to(y, true);
   from.expect(to.size());
-  nb::gil_scoped_release released;
-  to_signed(from.data(), to.data(), to.size(), checked(threads), chosen(kernels));
+  run_step(from, to, threads, [&](Place x, Place y) { return to_signed(x, y, to.size(), chosen(kernels)); });
 }
 
 void dequantize_buffer(nb::handle x, nb::handle y, float scale, int zero_point, bool is_signed, int threads,
                        const std::string& kernels) {
   const PyBuffer from(x, false), to(y, true);
   to.expect(4 * from.size());
-  nb::gil_scoped_release released;
-  dequantize(from.data(), reinterpret_cast<float*>(to.data()), from.size(), scale, zero_point, is_signed,
-             checked(threads), chosen(kernels));
+  run_step(from, to, threads, [&](Place x, Place y) {
+    return dequantize(x, y, from.size(), scale, zero_point, is_signed, chosen(kernels));
+  });
 }
 
 void transpose_buffer(nb::handle x, nb::handle y, int64_t n, int64_t rows, int64_t columns, int itemsize, int threads,
@@ -139,8 +151,8 @@ void transpose_buffer(nb::handle x, nb::handle y, int64_t n, int64_t rows, int64
   const PyBuffer from(x, false), to(y, true);
   from.expect(n * rows * columns * itemsize);
   to.expect(n * rows * columns * itemsize);
-  nb::gil_scoped_release released;
-  transpose(from.data(), to.data(), n, rows, columns, itemsize, checked(threads), chosen(kernels));
+  run_step(from, to, threads,
+           [&](Place x, Place y) { return transpose(x, y, n, rows, columns, itemsize, chosen(kernels)); });
 }
 
 }  // namespace

@@ -55,19 +55,19 @@ template <class Inst, class Pixel>
 Step each_pixel(const Inst& inst, Setup& setup, Pixel pixel) {
   setup.reads(inst.x);
   setup.writes(inst.y);
-  return [inst, pixel, table = squares(inst, setup.kernels)](Run& run) {
-    const int64_t pixels = int64_t(inst.x.shape[0]) * inst.x.shape[1] * inst.x.shape[2];
-    run.team.loop(pixels, 4 * pixels * inst.x.shape[3], [&](int64_t begin, int64_t end, int) {
-      for (int64_t first = begin; first < end; first += kPixels) {
-        const uint8_t* x[kPixels];
-        float norm[kPixels];
-        for (int64_t p = 0; p < kPixels; ++p) x[p] = pixel_of(inst.x, run.sram, std::min(first + p, end - 1));
-        norms(inst, table, x, norm);
-        const int64_t count = std::min(int64_t(kPixels), end - first);
-        for (int64_t p = 0; p < count; ++p) pixel(x[p], pixel_of(inst.y, run.sram, first + p), norm[p]);
-      }
-    });
+  const auto all = [inst, pixel, table = squares(inst, setup.kernels)](const Run& run, int64_t begin, int64_t end,
+                                                                       uint8_t*) {
+    for (int64_t first = begin; first < end; first += kPixels) {
+      const uint8_t* x[kPixels];
+      float norm[kPixels];
+      for (int64_t p = 0; p < kPixels; ++p) x[p] = pixel_of(inst.x, run.sram, std::min(first + p, end - 1));
+      norms(inst, table, x, norm);
+      const int64_t count = std::min(int64_t(kPixels), end - first);
+      for (int64_t p = 0; p < count; ++p) pixel(x[p], pixel_of(inst.y, run.sram, first + p), norm[p]);
+    }
   };
+  const int64_t pixels = int64_t(inst.x.shape[0]) * inst.x.shape[1] * inst.x.shape[2];
+  return Task{pixels, 4 * pixels * inst.x.shape[3], all};
 }
 
 }  // namespace

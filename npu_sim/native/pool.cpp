@@ -18,7 +18,7 @@ class Plan {
         row_bytes_(inst.x.shape[2] * channels_),
         dense_(inst.x.strides[3] == 1 && (inst.x.strides[2] == channels_ || inst.x.shape[2] == 1)) {}
 
-  void run(Run& run) const;
+  Task task() const;
   Rows rows() const;
 
  private:
@@ -27,7 +27,7 @@ class Plan {
     return int64_t(y.shape[0]) * y.shape[1] * y.shape[2] * channels_ * (inst_.kernel[0] + inst_.kernel[1]);
   }
   int64_t scratch() const { return (dense_ ? 1 : 1 + inst_.kernel[0]) * row_bytes_ + channels_; }
-  void compute(Run& run, const Band& band, int member) const;
+  void compute(const Run& run, const Band& band, uint8_t* scratch) const;
   const uint8_t* rows(const uint8_t* image, const Taps& taps, int top, uint8_t* scratch) const;
   void columns(const uint8_t* line, uint8_t* y, uint8_t* scratch) const;
   void largest(const uint8_t* x, int64_t step, int count, uint8_t* y, int64_t n) const;
@@ -39,12 +39,12 @@ class Plan {
   bool dense_;
 };
 
-void Plan::run(Run& run) const {
-  const View& y = inst_.y;
-  run.reserve(scratch());
-  run.team.loop(int64_t(y.shape[0]) * y.shape[1], work(), [&](int64_t begin, int64_t end, int member) {
-    for (int64_t row = begin; row < end; ++row) compute(run, Band(y, row, y.shape[1]), member);
-  });
+Task Plan::task() const {
+  const auto rows = [plan = *this](const Run& run, int64_t begin, int64_t end, uint8_t* scratch) {
+    const View& y = plan.inst_.y;
+    for (int64_t row = begin; row < end; ++row) plan.compute(run, Band(y, row, y.shape[1]), scratch);
+  };
+  return {int64_t(inst_.y.shape[0]) * inst_.y.shape[1], work(), rows, scratch()};
 }
 
 Rows Plan::rows() const {
@@ -52,16 +52,12 @@ Rows Plan::rows() const {
           {},
           {inst_.x},
           work(),
-          [plan = *this](Run& run) {
-            run.reserve(plan.scratch());
-            return 1;
-          },
-          [plan = *this](Run& run, const Band& band, int member) { plan.compute(run, band, member); }};
+          [scratch = scratch()](int) { return Bands{1, scratch}; },
+          [plan = *this](const Run& run, const Band& band, uint8_t* scratch) { plan.compute(run, band, scratch); }};
 }
 
-void Plan::compute(Run& run, const Band& band, int member) const {
+void Plan::compute(const Run& run, const Band& band, uint8_t* scratch) const {
   const View& x = inst_.x;
-  uint8_t* scratch = run.scratch[size_t(member)].as();
   const uint8_t* image = run.sram + x.address + band.image * int64_t(x.strides[0]);
   for (int index = 0; index < band.count; ++index) {
     const int top = (band.first + index) * inst_.strides[0] - inst_.pads[0];
@@ -119,7 +115,7 @@ Step prepare(const MaxPool2d& inst, Setup& setup) {
   setup.reads(inst.x);
   setup.writes(inst.y);
   const Plan plan(inst, setup.kernels);
-  return {[plan](Run& run) { plan.run(run); }, plan.rows()};
+  return {plan.task(), plan.rows()};
 }
 
 }  // namespace furiosa

@@ -46,10 +46,7 @@ Step read_any(const Header& head, const char* body, Setup& setup) {
   }
 }
 
-template <class Byte>
-Mapping mapping(const Port<Byte>& port) {
-  return {port.address, port.address + port.size, const_cast<uint8_t*>(port.data)};
-}
+Mapping mapping(const Port& port) { return {port.address, port.address + port.size, port.place}; }
 
 }  // namespace
 
@@ -93,36 +90,51 @@ void Program::decode(std::string_view code, const Kernels& kernels) {
   }
 }
 
-void Program::run(const std::vector<Port<const uint8_t>>& inputs, const std::vector<Port<uint8_t>>& outputs,
-                  int threads) const {
-  if (threads < 1) throw std::invalid_argument("`threads` must be at least 1");
-  for (const auto& port : inputs) check(port.address, port.size);
-  for (const auto& port : outputs) check(port.address, port.size);
-  const Lease team(threads);
-  std::unique_ptr<Arena> arena = take(threads);
-  uint8_t* dram = arena->dram.as() - int64_t(constants_.size());
-  Run run{arena->sram.as(), reinterpret_cast<const uint8_t*>(constants_.data()), dram, {}, *team, arena->scratch};
-  for (const auto& port : inputs) {
+std::unique_ptr<Run> Program::start() const { return std::make_unique<Run>(constants_, sram_bytes_, dram_bytes_); }
+
+void Program::plan(Run& run, const Ports& inputs, const Ports& outputs, int threads, Loops& loops) const {
+  for (const Ports* ports : {&inputs, &outputs}) {
+    for (const Port& port : *ports) check(port.address, port.size);
+  }
+  run.mappings.clear();
+  for (const Port& port : inputs) {
     if (port.mask == 0 && direct(port.address, port.size, false)) {
       run.mappings.push_back(mapping(port));
       continue;
     }
-    team->loop(port.size, port.size, [&](int64_t begin, int64_t end, int) {
-      flip_(port.data + begin, dram + port.address + begin, end - begin, port.mask);
-    });
+    loops.push_back({port.size, port.size, [this, port, &run](int64_t begin, int64_t end, uint8_t*) {
+                       flip_(*port.place + begin, run.dram + port.address + begin, end - begin, port.mask);
+                     }});
   }
-  std::vector<const Port<uint8_t>*> copied;
-  for (const auto& port : outputs) {
+  Ports copied;
+  for (const Port& port : outputs) {
     if (direct(port.address, port.size, true)) run.mappings.push_back(mapping(port));
-    else copied.push_back(&port);
+    else copied.push_back(port);
   }
-  for (size_t chain = 0; chain < chains_.size(); ++chain) {
-    team->want(chain + 1 < chains_.size() ? chains_[chain + 1].wanted() : Wanted{});
-    chains_[chain].run(run);
+  for (const Chain& chain : chains_) chain.plan(run, threads, loops);
+  for (const Port& port : copied) {
+    loops.push_back({port.size, port.size, [port, &run](int64_t begin, int64_t end, uint8_t*) {
+                       std::memcpy(*port.place + begin, run.dram + port.address + begin, size_t(end - begin));
+                     }});
   }
-  for (const auto* port : copied) std::memcpy(port->data, dram + port->address, size_t(port->size));
+}
+
+void Program::run(const Ports& inputs, const Ports& outputs, int threads) const {
+  std::unique_ptr<Run> run;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!resting_.empty()) {
+      run = std::move(resting_.back());
+      resting_.pop_back();
+    }
+  }
+  if (run == nullptr) run = start();
+  const auto loops = std::make_shared<Loops>();
+  plan(*run, inputs, outputs, threads, *loops);
+  const Lease team(threads);
+  team->run(loops, 0, loops->size());
   std::lock_guard<std::mutex> lock(mutex_);
-  resting_.push_back(std::move(arena));
+  resting_.push_back(std::move(run));
 }
 
 // Whether transfers may use the caller's memory in place of these bytes of DRAM: all that touch them lie inside, and
@@ -133,24 +145,6 @@ bool Program::direct(int64_t address, int64_t size, bool stores) const {
     if (transfer.stores != stores || transfer.begin < address || transfer.end > address + size) return false;
   }
   return true;
-}
-
-std::unique_ptr<Arena> Program::take(int threads) const {
-  std::unique_ptr<Arena> arena;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (!resting_.empty()) {
-      arena = std::move(resting_.back());
-      resting_.pop_back();
-    }
-  }
-  if (arena == nullptr) {
-    arena = std::make_unique<Arena>();
-    arena->sram.reserve(size_t(sram_bytes_));
-    arena->dram.reserve(size_t(dram_bytes_) - constants_.size());
-  }
-  arena->scratch.resize(size_t(threads));
-  return arena;
 }
 
 void Program::check(int64_t address, int64_t size) const {

@@ -11,14 +11,15 @@
 
 namespace furiosa {
 
-// Bytes of a caller and the DRAM address where they lie; `mask` changes those of an input on their way (data ^ mask).
-template <class Byte>
+// Bytes of a caller and the DRAM address where they lie; `mask` changes those of an input on their way (byte ^ mask).
 struct Port {
   int64_t address;
-  Byte* data;
   int64_t size;
+  Place place;
   uint8_t mask = 0;
 };
+
+using Ports = std::vector<Port>;
 
 class Program {
  public:
@@ -26,15 +27,18 @@ class Program {
   Program(std::string_view code, std::string_view constants, int64_t sram_bytes, int64_t dram_bytes,
           const Kernels& kernels);
 
-  // Executes once. May be called from several threads at a time; each execution has its own memory.
-  void run(const std::vector<Port<const uint8_t>>& inputs, const std::vector<Port<uint8_t>>& outputs,
-           int threads) const;
+  // An execution: memory that is its own, so that there may be several at a time.
+  std::unique_ptr<Run> start() const;
+  // Appends the loops of an execution with these ports. Throws std::invalid_argument for ports outside of DRAM.
+  // Program, execution and places must outlive the use of the loops.
+  void plan(Run& run, const Ports& inputs, const Ports& outputs, int threads, Loops& loops) const;
+  // Executes once, from any thread.
+  void run(const Ports& inputs, const Ports& outputs, int threads) const;
 
   const char* kernels() const { return kernels_; }
 
  private:
   void decode(std::string_view code, const Kernels& kernels);
-  std::unique_ptr<Arena> take(int threads) const;
   void check(int64_t address, int64_t size) const;
   bool direct(int64_t address, int64_t size, bool stores) const;
 
@@ -47,7 +51,7 @@ class Program {
   std::vector<Transfer> transfers_;
   std::vector<Chain> chains_;
   mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Arena>> resting_;
+  mutable std::vector<std::unique_ptr<Run>> resting_;
 };
 
 }  // namespace furiosa

@@ -71,22 +71,20 @@ Step prepare(const Softmax& inst, Setup& setup) {
   const Kernels& kernels = setup.kernels;
   const float inverse = std::floor(1.0f / inst.y_scale);
   const bool lite = inst.framework == kTflite;
-  return [inst, inverse, &kernels,
-          table = lite ? lite_exponentials(inst.x_scale) : exponentials(inst.x_scale, inst.x.shape[3])](Run& run) {
+  const auto table = lite ? lite_exponentials(inst.x_scale) : exponentials(inst.x_scale, inst.x.shape[3]);
+  const auto all = [inst, inverse, table, &kernels](const Run& run, int64_t begin, int64_t end, uint8_t* scratch) {
     const View &x = inst.x, &y = inst.y;
-    const int64_t pixels = int64_t(y.shape[0]) * y.shape[1] * y.shape[2], channels = y.shape[3];
-    run.reserve(5 * channels);
-    run.team.loop(pixels, 8 * pixels * channels, [&](int64_t begin, int64_t end, int member) {
-      float* terms = run.scratch[size_t(member)].as<float>();
-      for (int64_t pixel = begin; pixel < end; ++pixel) {
-        const int64_t w = pixel % y.shape[2], h = pixel / y.shape[2] % y.shape[1], n = pixel / y.shape[2] / y.shape[1];
-        softmax(inst, kernels, table.data(), inverse,
-                run.sram + x.address + n * x.strides[0] + h * x.strides[1] + w * x.strides[2],
-                run.sram + y.address + n * y.strides[0] + h * y.strides[1] + w * y.strides[2], terms,
-                reinterpret_cast<uint8_t*>(terms + channels));
-      }
-    });
+    float* terms = reinterpret_cast<float*>(scratch);
+    for (int64_t pixel = begin; pixel < end; ++pixel) {
+      const int64_t w = pixel % y.shape[2], h = pixel / y.shape[2] % y.shape[1], n = pixel / y.shape[2] / y.shape[1];
+      softmax(inst, kernels, table.data(), inverse,
+              run.sram + x.address + n * x.strides[0] + h * x.strides[1] + w * x.strides[2],
+              run.sram + y.address + n * y.strides[0] + h * y.strides[1] + w * y.strides[2], terms,
+              reinterpret_cast<uint8_t*>(terms + y.shape[3]));
+    }
   };
+  const int64_t pixels = int64_t(inst.y.shape[0]) * inst.y.shape[1] * inst.y.shape[2], channels = inst.y.shape[3];
+  return Task{pixels, 8 * pixels * channels, all, 5 * channels};
 }
 
 }  // namespace furiosa

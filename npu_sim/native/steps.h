@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,39 +15,36 @@
 
 namespace furiosa {
 
-// The memory of one execution. The first bytes of DRAM are the constants, shared and never written.
-struct Arena {
-  Buffer sram;
-  Buffer dram;
-  std::vector<Buffer> scratch;  // one a thread
-};
+// Where the address of bytes of the caller is found when a loop is executed.
+using Place = uint8_t* const*;
 
 // Bytes of DRAM that lie in memory of the caller.
 struct Mapping {
   int64_t begin, end;  // addresses
-  uint8_t* data;
+  Place place;
 };
 
-// One execution in progress.
+// An execution, which may be repeated, and its memory.
 struct Run {
-  uint8_t* sram;
-  const uint8_t* constants;
-  uint8_t* dram;  // address 0; only addresses behind the constants are backed
-  std::vector<Mapping> mappings;
-  Team& team;
-  std::vector<Buffer>& scratch;
+  Run(std::string_view constants, int64_t sram_bytes, int64_t dram_bytes)
+      : sram_buffer(size_t(sram_bytes)),
+        dram_buffer(size_t(dram_bytes) - constants.size()),
+        sram(sram_buffer.as()),
+        constants(reinterpret_cast<const uint8_t*>(constants.data())),
+        dram(dram_buffer.as() - int64_t(constants.size())) {}
 
   uint8_t* dram_at(int64_t address) const {
     for (const Mapping& mapping : mappings) {
-      if (address >= mapping.begin && address < mapping.end) return mapping.data + (address - mapping.begin);
+      if (address >= mapping.begin && address < mapping.end) return *mapping.place + (address - mapping.begin);
     }
     return dram + address;
   }
 
-  // Gives every thread scratch memory of this size.
-  void reserve(int64_t size) {
-    for (Buffer& buffer : scratch) buffer.reserve(size_t(size));
-  }
+  const Buffer sram_buffer, dram_buffer;
+  uint8_t* const sram;
+  const uint8_t* const constants;
+  uint8_t* const dram;  // address 0; only addresses behind the constants, which are shared, are backed
+  std::vector<Mapping> mappings;
 };
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -64,26 +62,40 @@ struct Band {
   int64_t start;  // address of the first row
 };
 
-// How a step computes a band of its result, any band by any member of the team.
+// Into how many bands at least an image is best cut, and the scratch memory for one; 0 when so many threads share the
+// step out in another way.
+struct Bands {
+  int64_t count, scratch;
+};
+
+// How a step computes a band of its result.
 struct Rows {
   View y;
   std::vector<View> same;   // operands of which a band of the result needs the same rows
   std::vector<View> other;  // operands of which it needs other rows, too
-  int64_t work;             // for all rows: see Team::loop
-  // Into how many bands at least an image is best cut, with scratch memory reserved for them; 0 when so many threads
-  // share the step out in another way.
-  std::function<int64_t(Run&)> bands;
-  std::function<void(Run&, const Band&, int member)> compute;
+  int64_t work;             // for all rows: see Loop
+  std::function<Bands(int threads)> bands;
+  std::function<void(const Run&, const Band&, uint8_t* scratch)> compute;
+};
+
+// What an execution loops over: see Loop.
+struct Task {
+  int64_t count;
+  int64_t work;
+  std::function<void(const Run&, int64_t begin, int64_t end, uint8_t* scratch)> body;
+  int64_t scratch = 0;
 };
 
 // How an instruction is executed, by rows as well where it has them.
 struct Step {
-  template <class Body>
-  Step(Body run) : run(std::move(run)) {}
-  template <class Body>
-  Step(Body run, Rows rows) : run(std::move(run)), rows(std::make_shared<const Rows>(std::move(rows))) {}
+  Step(Task task) : task([task = std::move(task)](int) { return task; }) {}
+  Step(Task task, Rows rows) : Step(std::move(task)) { this->rows = std::make_shared<const Rows>(std::move(rows)); }
+  Step(std::function<Task(int threads)> task) : task(std::move(task)) {}
+  Step(std::function<Task(int threads)> task, Rows rows) : Step(std::move(task)) {
+    this->rows = std::make_shared<const Rows>(std::move(rows));
+  }
 
-  std::function<void(Run&)> run;
+  std::function<Task(int threads)> task;
   std::shared_ptr<const Rows> rows;
   Wanted wanted;
 };
@@ -110,18 +122,13 @@ struct Setup {
 template <class Elements>
 Step elementwise(const View& y, std::vector<View> operands, int64_t work, Elements elements) {
   const int64_t row = int64_t(y.shape[2]) * y.shape[3], image = row * y.shape[1], size = image * y.shape[0];
-  return {[size, work, elements](Run& run) {
-            run.team.loop(size, work * size, [&](int64_t begin, int64_t end, int) { elements(run, begin, end); });
-          },
-          Rows{y,
-               std::move(operands),
-               {},
-               work * size,
-               [](Run&) { return 1; },
-               [row, image, elements](Run& run, const Band& band, int) {
-                 const int64_t begin = band.image * image + band.first * row;
-                 elements(run, begin, begin + band.count * row);
-               }}};
+  const auto task = [elements](const Run& run, int64_t begin, int64_t end, uint8_t*) { elements(run, begin, end); };
+  const auto band = [row, image, elements](const Run& run, const Band& band, uint8_t*) {
+    const int64_t begin = band.image * image + band.first * row;
+    elements(run, begin, begin + band.count * row);
+  };
+  return {Task{size, work * size, task},
+          Rows{y, std::move(operands), {}, work * size, [](int) { return Bands{1, 0}; }, band}};
 }
 
 Step prepare(const Load& inst, Setup& setup);

@@ -91,7 +91,7 @@ class Strided {
   }
 
   int axes_ = 0;
-  int64_t shape_[kAxes];
+  int64_t shape_[kAxes] = {};
   int64_t strides_[N][kAxes];
 };
 

@@ -36,11 +36,11 @@ bool Strip::gaps() const {
   return inst_.kernel[0] == 1 && inst_.kernel[1] == 1 && x.strides[1] != x.shape[2] * x.strides[2];
 }
 
-const uint8_t* Strip::make(const Run& run, const Band& band, int member) const {
+const uint8_t* Strip::make(const Run& run, const Band& band, uint8_t* scratch) const {
   const View& x = inst_.x;
   const uint8_t* image = run.sram + x.address + int64_t(band.image) * x.strides[0];
   if (in_place_) return image + int64_t(band.first) * inst_.strides[0] * x.strides[1];
-  uint8_t *const made = run.scratch[size_t(member)].as(), *strip = made;
+  uint8_t* strip = scratch;
   const int border = wide_ ? 0 : (inst_.x_zero & 0xFF) ^ (inst_.x_type ? 0x80 : 0);
   const int top = band.first * inst_.strides[0] - inst_.pads[0], left = inst_.pads[1];
   const int before = std::min(left, width_), after = std::max(width_ - left - x.shape[2], 0);
@@ -54,7 +54,7 @@ const uint8_t* Strip::make(const Run& run, const Band& band, int member) const {
     fill_row(image + int64_t(h) * x.strides[1], strip + before * pixel_);
     std::memset(strip + row_ - after * pixel_, border, size_t(after * pixel_));
   }
-  return made;
+  return scratch;
 }
 
 void Strip::fill_row(const uint8_t* x, uint8_t* out) const {

@@ -27,8 +27,8 @@ class Strip {
   // Scratch memory for them.
   int64_t scratch(int64_t outputs) const { return in_place_ ? 0 : bytes(int(outputs)); }
 
-  // The strip for a band of outputs, made in the scratch memory of a member if need be.
-  const uint8_t* make(const Run& run, const Band& band, int member) const;
+  // The strip for a band of outputs, made in scratch memory if need be.
+  const uint8_t* make(const Run& run, const Band& band, uint8_t* scratch) const;
 
  private:
   bool covered() const;

@@ -48,19 +48,18 @@ Step prepare(const Sum& inst, Setup& setup) {
   setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const Strided<2> box(inst.y.shape, {inst.y.strides, inst.x.strides});
-  return [inst, scales, zeros, box, &kernels](Run& run) {
+  const auto elements = [inst, scales, zeros, box, &kernels](const Run& run, int64_t begin, int64_t end, uint8_t*) {
     const Terms terms{scales ? scales : run.sram + inst.scales, zeros ? zeros : run.sram + inst.zeros};
-    const int64_t y_step = box.inner(0), x_step = box.inner(1), size = box.size();
+    const int64_t y_step = box.inner(0), x_step = box.inner(1);
     const int64_t step = int64_t(inst.y.shape[0]) * inst.x.strides[0];
-    run.team.loop(size, (inst.count + 1) * size, [&](int64_t begin, int64_t end, int) {
-      box.runs(begin, end, [&](const auto& at, int64_t length) {
-        for (int64_t i = 0; i < length; i += kLine) {
-          add_line(inst, terms, kernels, run.sram + inst.x.address + at[1] + i * x_step, step, x_step,
-                   run.sram + inst.y.address + at[0] + i * y_step, y_step, std::min(kLine, length - i));
-        }
-      });
+    box.runs(begin, end, [&](const auto& at, int64_t length) {
+      for (int64_t i = 0; i < length; i += kLine) {
+        add_line(inst, terms, kernels, run.sram + inst.x.address + at[1] + i * x_step, step, x_step,
+                 run.sram + inst.y.address + at[0] + i * y_step, y_step, std::min(kLine, length - i));
+      }
     });
   };
+  return Task{box.size(), (inst.count + 1) * box.size(), elements};
 }
 
 }  // namespace furiosa

@@ -8,19 +8,17 @@
 namespace furiosa {
 namespace {
 
-void per_channel(const Table& inst, const uint8_t* tables, Run& run) {
+// Rows `begin` to `end` of all images.
+void per_channel(const Table& inst, const uint8_t* tables, const Run& run, int64_t begin, int64_t end) {
   const View &x = inst.x, &y = inst.y;
-  const int64_t rows = int64_t(y.shape[0]) * y.shape[1], channels = y.shape[3];
-  run.team.loop(rows, rows * y.shape[2] * channels, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t n = row / y.shape[1], h = row % y.shape[1];
-      for (int64_t w = 0; w < y.shape[2]; ++w) {
-        const uint8_t* from = run.sram + x.address + n * x.strides[0] + h * x.strides[1] + w * x.strides[2];
-        uint8_t* to = run.sram + y.address + n * y.strides[0] + h * y.strides[1] + w * y.strides[2];
-        for (int64_t c = 0; c < channels; ++c) to[c * y.strides[3]] = tables[256 * c + from[c * x.strides[3]]];
-      }
+  for (int64_t row = begin; row < end; ++row) {
+    const int64_t n = row / y.shape[1], h = row % y.shape[1];
+    for (int64_t w = 0; w < y.shape[2]; ++w) {
+      const uint8_t* from = run.sram + x.address + n * x.strides[0] + h * x.strides[1] + w * x.strides[2];
+      uint8_t* to = run.sram + y.address + n * y.strides[0] + h * y.strides[1] + w * y.strides[2];
+      for (int64_t c = 0; c < y.shape[3]; ++c) to[c * y.strides[3]] = tables[256 * c + from[c * x.strides[3]]];
     }
-  });
+  }
 }
 
 }  // namespace
@@ -29,12 +27,15 @@ Step prepare(const Table& inst, Setup& setup) {
   setup.reads(inst.x);
   const uint8_t* constant = setup.constants.find(inst.table, int64_t(256) * inst.tables);
   setup.writes(inst.y);
-  if (inst.tables != 1) {
-    return [inst, constant](Run& run) { per_channel(inst, constant ? constant : run.sram + inst.table, run); };
-  }
   const Strided<2> box(inst.y.shape, {inst.y.strides, inst.x.strides});
+  if (inst.tables != 1) {
+    const int64_t rows = int64_t(inst.y.shape[0]) * inst.y.shape[1];
+    return Task{rows, box.size(), [inst, constant](const Run& run, int64_t begin, int64_t end, uint8_t*) {
+                  per_channel(inst, constant ? constant : run.sram + inst.table, run, begin, end);
+                }};
+  }
   return elementwise(inst.y, {inst.x}, 1,
-                     [inst, constant, box, &kernels = setup.kernels](Run& run, int64_t begin, int64_t end) {
+                     [inst, constant, box, &kernels = setup.kernels](const Run& run, int64_t begin, int64_t end) {
                        const uint8_t* table = constant ? constant : run.sram + inst.table;
                        const int64_t y_step = box.inner(0), x_step = box.inner(1);
                        uint8_t from[kLine], to[kLine];

@@ -5,10 +5,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
+
+#include "buffer.h"
 
 #ifndef _WIN32
 #include <pthread.h>
@@ -20,9 +22,10 @@ namespace {
 // Workers look for the next loop so long before they sleep: instructions follow each other closely, and inferences
 // often do. To wake a thread up takes longer than most loops.
 constexpr std::chrono::microseconds kPatience{1000};
-constexpr int kLooks = 64;           // from one look at the clock to the next
-constexpr int kSpins = 10000;        // of the caller, before it lets others have the processor
-constexpr int64_t kPieces = 4;       // of a loop, for each member
+constexpr int kLooks = 64;      // from one look at the clock to the next
+constexpr int kSpins = 10000;   // of the caller, before it lets others have the processor
+constexpr int64_t kPieces = 4;  // of a loop, for each member
+constexpr int64_t kWorthSharing = 32768;
 constexpr int64_t kNear = 64 << 10;  // bytes that a member brings near while it waits
 constexpr int64_t kCacheLine = 64;
 
@@ -34,9 +37,29 @@ inline void pause() {
 #endif
 }
 
-// The caller announces a loop by a new number. Whoever takes a piece of it has found its number, and the caller waits
-// for all pieces, not for all workers. Threads share as few lines of memory as they can: one for the loop, one for what
-// is done, and one for each member's share, which the others only look at when they have finished theirs.
+// How a loop is cut: into contiguous shares, one a member, and these into pieces. From loop to loop a member stays at
+// about the same part of an image, which its cache then holds.
+struct Pieces {
+  Pieces(const Loop& loop, int members) : members(members), whole(loop.count) {
+    const int64_t least = std::max<int64_t>(1, loop.count / (members * kPieces)), unit = least > 64 ? 64 : 1;
+    size = shared(loop, members) ? (least + unit - 1) / unit * unit : std::max<int64_t>(1, loop.count);
+    count = (loop.count + size - 1) / size;
+  }
+
+  static bool shared(const Loop& loop, int members) {
+    return members > 1 && loop.count > 1 && loop.work >= kWorthSharing;
+  }
+  int64_t first(int member) const { return (count * member + members - 1) / members; }
+  int64_t begin(int64_t piece) const { return piece * size; }
+  int64_t end(int64_t piece) const { return std::min(begin(piece) + size, whole); }
+
+  int64_t members, whole, size, count;
+};
+
+// The caller announces loops by a new number, and every member goes through all of them: it takes pieces of a loop
+// until none is left, and waits until all are done. Nobody waits for a member that has taken nothing. Members share as
+// few lines of memory as they can: one for what is done, and one for each member's share, which the others only look at
+// when they have finished theirs.
 class Workers final : public Team {
  public:
   explicit Workers(int threads) : size_(threads), shares_(size_t(threads)) {
@@ -45,78 +68,76 @@ class Workers final : public Team {
 
   ~Workers() override {
     stop_ = true;
-    number_ += 2;
-    wake();
+    announce({}, 1);
     for (std::thread& worker : workers_) worker.join();
   }
 
   int size() const override { return size_; }
 
- protected:
-  void share(int64_t count, Call call, void* body) override {
-    const int64_t least = std::max<int64_t>(1, count / (size_ * kPieces)), unit = least > 64 ? 64 : 1;
-    const Loop loop{count, (least + unit - 1) / unit * unit, call, body, wanted_};
-    const uint64_t number = number_.load(std::memory_order_relaxed) + 2;
-    done_.store(0, std::memory_order_relaxed);
-    announce(loop, number);
-    const int64_t own = pieces(loop, number, 0);
-    const auto done = [&] { return done_.load(std::memory_order_acquire) + own == loop.pieces(); };
-    bring_near(loop.wanted, 0, done);
-    for (int spins = 0; !done();) {
-      if (++spins < kSpins) pause();
-      else std::this_thread::yield();
+  void run(const std::shared_ptr<const Loops>& loops, size_t first, size_t end) override {
+    const auto shared = [&](const Loop& loop) { return Pieces::shared(loop, size_); };
+    const auto from = loops->begin() + int64_t(first), to = loops->begin() + int64_t(end);
+    scratch_.reserve(scratch(*loops, first, end));
+    if (std::none_of(from, to, shared)) {
+      std::for_each(from, to, [&](const Loop& loop) {
+        if (loop.count > 0) loop.body(0, loop.count, scratch_.as());
+      });
+      return;
     }
+    const Job job{loops, first, end, number_.load(std::memory_order_relaxed), done_.load(std::memory_order_relaxed)};
+    announce(job, end - first);
+    execute(job, 0, scratch_.as());
+    std::lock_guard<std::mutex> lock(mutex_);
+    job_.loops.reset();
   }
 
  private:
-  struct Loop {
-    int64_t count, piece;
-    Call call;
-    void* body;
-    Wanted wanted;
-
-    int64_t pieces() const { return (count + piece - 1) / piece; }
+  struct Job {
+    std::shared_ptr<const Loops> loops;
+    size_t first, end;
+    uint64_t number;  // of all loops before
+    uint64_t done;    // pieces of all loops before
   };
-  static constexpr size_t kWords = sizeof(Loop) / sizeof(uint64_t);
-  static_assert(sizeof(Loop) % sizeof(uint64_t) == 0);
 
-  // A contiguous part of a loop, taken piece by piece: by one member, then by those that have finished theirs. From
-  // loop to loop a member stays at about the same part of an image, which its cache then holds.
   struct alignas(64) Share {
     std::atomic<uint64_t> taken{0};  // kTaken * number of the loop + pieces
   };
   static constexpr uint64_t kTaken = 1 << 16;
 
-  // While the number is odd the loop is being written: a reader finds the same even number before and after.
-  void announce(const Loop& loop, uint64_t number) {
-    number_.store(number - 1, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_release);
-    uint64_t words[kWords];
-    std::memcpy(words, &loop, sizeof loop);
-    for (size_t k = 0; k < kWords; ++k) words_[k].store(words[k], std::memory_order_relaxed);
-    number_.store(number);
-    wake();
+  static size_t scratch(const Loops& loops, size_t first, size_t end) {
+    int64_t most = 0;
+    for (size_t k = first; k < end; ++k) most = std::max(most, loops[k].scratch);
+    return size_t(most);
   }
 
-  bool read(Loop& loop, uint64_t number) const {
-    uint64_t words[kWords];
-    for (size_t k = 0; k < kWords; ++k) words[k] = words_[k].load(std::memory_order_relaxed);
-    std::memcpy(&loop, words, sizeof loop);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return number % 2 == 0 && number_.load(std::memory_order_relaxed) == number;
+  void announce(const Job& job, uint64_t loops) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    job_ = job;
+    number_.store(number_.load(std::memory_order_relaxed) + loops);
+    if (asleep_ > 0) wake_.notify_all();
+  }
+
+  void execute(const Job& job, int member, uint8_t* scratch) noexcept {
+    uint64_t number = job.number, target = job.done;
+    for (size_t k = job.first; k < job.end; ++k) {
+      const Loop& loop = (*job.loops)[k];
+      const Pieces pieces(loop, size_);
+      const int64_t done = take_part(loop, pieces, ++number, member, scratch);
+      if (done > 0) done_.fetch_add(uint64_t(done), std::memory_order_release);
+      target += uint64_t(pieces.count);
+      wait(target, k + 1 < job.end ? (*job.loops)[k + 1].wanted : Wanted(), member);
+    }
   }
 
   // Does pieces of a loop until all are taken; returns how many it did.
-  int64_t pieces(const Loop& loop, uint64_t number, int member) {
-    const int64_t pieces = loop.pieces();
+  int64_t take_part(const Loop& loop, const Pieces& pieces, uint64_t number, int member, uint8_t* scratch) {
     int64_t done = 0;
     for (int other = 0; other < size_; ++other) {
-      const int64_t owner = (member + other) % size_, first = pieces * owner / size_,
-                    end = pieces * (owner + 1) / size_;
+      const int owner = (member + other) % size_;
+      const int64_t first = pieces.first(owner), end = pieces.first(owner + 1);
       if (member > 0 && other > 0 && end - first < 2) continue;  // its owner has it, or the caller will take it
       for (int64_t piece; (piece = take(shares_[size_t(owner)], first, end, number)) < end; ++done) {
-        const int64_t begin = piece * loop.piece;
-        loop.call(loop.body, begin, std::min(begin + loop.piece, loop.count), member);
+        loop.body(pieces.begin(piece), pieces.end(piece), scratch);
       }
     }
     return done;
@@ -134,32 +155,43 @@ class Workers final : public Team {
     }
   }
 
-  // Brings into this member's cache what it will read next, until there is something better to do. A late worker's loop
-  // may be over and its addresses gone by then: to fetch ahead from those is harmless.
-  template <class Ready>
-  void bring_near(const Wanted& wanted, int member, Ready ready) const {
+  // Until so many pieces are done. Meanwhile brings into this member's cache what it will read next.
+  void wait(uint64_t target, const Wanted& wanted, int member) const {
     constexpr int64_t kLines = 4;  // from one look to the next
+    const auto ready = [&] { return done_.load(std::memory_order_acquire) >= target; };
     const int64_t first = wanted.shared_out ? wanted.bytes * member / size_ : 0;
     const int64_t end = std::min(first + kNear, wanted.bytes);
     for (int64_t at = first; at < end && !ready(); at += kLines * kCacheLine) {
       for (int64_t line = 0; line < kLines; ++line) __builtin_prefetch(wanted.data + at + line * kCacheLine, 0, 2);
     }
-  }
-
-  void work(int member) {
-    for (uint64_t seen = 0;;) {
-      if (!look(seen)) sleep(seen);
-      if (stop_) return;
-      const uint64_t number = number_.load(std::memory_order_acquire);
-      Loop loop;
-      if (!read(loop, number)) continue;
-      seen = number;
-      if (const int64_t done = pieces(loop, number, member)) done_.fetch_add(done, std::memory_order_release);
-      bring_near(loop.wanted, member, [&] { return number_.load(std::memory_order_relaxed) != seen; });
+    for (int spins = 0; !ready();) {
+      if (++spins < kSpins) pause();
+      else std::this_thread::yield();
     }
   }
 
-  // Whether another loop, or the end, is announced in time.
+  void work(int member) {
+    Buffer scratch;
+    for (uint64_t seen = 0;;) {
+      if (!look(seen)) sleep(seen);
+      if (stop_) return;
+      Job job;
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+        job = job_;
+        seen = number_.load(std::memory_order_relaxed);
+      }
+      if (job.loops == nullptr) continue;  // it is over
+      try {
+        scratch.reserve(this->scratch(*job.loops, job.first, job.end));
+      } catch (const std::bad_alloc&) {
+        continue;  // the others do it
+      }
+      execute(job, member, scratch.as());
+    }
+  }
+
+  // Whether other loops, or the end, are announced in time.
   bool look(uint64_t seen) const {
     const auto end = std::chrono::steady_clock::now() + kPatience;
     do {
@@ -172,29 +204,22 @@ class Workers final : public Team {
 
   void sleep(uint64_t seen) {
     std::unique_lock<std::mutex> lock(mutex_);
-    asleep_.fetch_add(1);
-    wake_.wait(lock, [&] { return number_.load() != seen; });
-    asleep_.fetch_sub(1);
-  }
-
-  void wake() {
-    if (asleep_.load() == 0) return;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-    }
-    wake_.notify_all();
+    ++asleep_;
+    wake_.wait(lock, [&] { return number_.load(std::memory_order_relaxed) != seen; });
+    --asleep_;
   }
 
   const int size_;
   std::vector<Share> shares_;
   std::vector<std::thread> workers_;
+  Buffer scratch_;  // of the caller
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<int> asleep_{0};
+  Job job_;
+  int asleep_ = 0;
   std::atomic<bool> stop_{false};
-  alignas(64) std::atomic<uint64_t> number_{0};
-  std::atomic<uint64_t> words_[kWords] = {};  // of the loop
-  alignas(64) std::atomic<int64_t> done_{0};  // pieces, by workers
+  alignas(64) std::atomic<uint64_t> number_{0};  // of all loops announced
+  alignas(64) std::atomic<uint64_t> done_{0};    // pieces of all loops
 };
 
 struct Resting {
