@@ -120,7 +120,7 @@ std::unique_ptr<Inference::Execution> Inference::start(int threads) const {
     at += aligned(size);
   }
   Loops loops;
-  for (const Step& step : steps_) {
+  for (const Planning& step : steps_) {
     step(*execution, loops);
     execution->ends.push_back(loops.size());
   }
@@ -128,7 +128,7 @@ std::unique_ptr<Inference::Execution> Inference::start(int threads) const {
   return execution;
 }
 
-void Inference::append(Step step) {
+void Inference::append(Planning step) {
   steps_.push_back(std::move(step));
   resting_.clear();
 }

@@ -52,9 +52,9 @@ class Inference {
 
     Place place(size_t value) const { return &values[value]; }
   };
-  using Step = std::function<void(Execution&, Loops&)>;  // appends its loops
+  using Planning = std::function<void(Execution&, Loops&)>;  // of a step: appends its loops
 
-  void append(Step step);
+  void append(Planning step);
   int64_t size(size_t value) const;
   void expect(bool fits) const;
   std::unique_ptr<Execution> take(int threads) const;
@@ -62,7 +62,7 @@ class Inference {
 
   const std::vector<int64_t> sizes_;
   const std::vector<size_t> interface_;
-  std::vector<Step> steps_;
+  std::vector<Planning> steps_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Execution>> resting_;
 };

@@ -19,11 +19,11 @@
 namespace furiosa {
 namespace {
 
-// Workers look for the next loop so long before they sleep: instructions follow each other closely, and inferences
-// often do. To wake a thread up takes longer than most loops.
+// Workers look for the next loops so long before they sleep: inferences often follow each other closely, and to wake a
+// thread up takes longer than most loops.
 constexpr std::chrono::microseconds kPatience{1000};
 constexpr int kLooks = 64;      // from one look at the clock to the next
-constexpr int kSpins = 10000;   // of the caller, before it lets others have the processor
+constexpr int kSpins = 10000;   // of a member that waits, before it lets others have the processor
 constexpr int64_t kPieces = 4;  // of a loop, for each member
 constexpr int64_t kWorthSharing = 32768;
 constexpr int64_t kNear = 64 << 10;  // bytes that a member brings near while it waits

@@ -58,7 +58,11 @@ class Exchange(Workers):
         self.check_receiving()
         result = self._ready()
         if result is None:
-            return self._wait_for_result(waiter)
+            try:
+                return self._wait_for_result(waiter)
+            except DrainedError:
+                self._join()  # the device is free when the last result was received
+                raise
         if self._waiting and self._idle:  # there was no room for more results
             with self._lock:
                 self._call_worker()

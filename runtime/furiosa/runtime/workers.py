@@ -146,11 +146,15 @@ class Workers(ABC):
         if self.engine.devices.inherited:
             return True
         self._close_now(self._close)
+        self._join(timeout)
+        return self._finish()
+
+    def _join(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Wait for the workers that are about to end."""
         due = time.monotonic() + timeout
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, due - time.monotonic()))
-        return self._finish()
 
     def close_with(self, owner: object, input_only: bool = False) -> None:
         """Close when ``owner`` is forgotten, without waiting for what runs."""
