@@ -24,7 +24,7 @@ Inference::Inference(std::vector<int64_t> sizes, std::vector<size_t> interface)
 void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed, bool by_product) {
   const int64_t n = size(y);
   expect(size(x) == 4 * n);
-  append([=](Execution& run, Loops& loops) {
+  append([=](Execution& run, int, Loops& loops) {
     loops.push_back(furiosa::quantize(run.place(x), run.place(y), n, scale, zero, is_signed, by_product));
   });
 }
@@ -32,27 +32,28 @@ void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_
 void Inference::to_signed(size_t x, size_t y) {
   const int64_t n = size(y);
   expect(size(x) == n);
-  append([=](Execution& run, Loops& loops) { loops.push_back(furiosa::to_signed(run.place(x), run.place(y), n)); });
+  append(
+      [=](Execution& run, int, Loops& loops) { loops.push_back(furiosa::to_signed(run.place(x), run.place(y), n)); });
 }
 
 void Inference::dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed) {
   const int64_t n = size(x);
   expect(size(y) == 4 * n);
-  append([=](Execution& run, Loops& loops) {
+  append([=](Execution& run, int, Loops& loops) {
     loops.push_back(furiosa::dequantize(run.place(x), run.place(y), n, scale, zero, is_signed));
   });
 }
 
 void Inference::transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize) {
   expect(size(x) == size(y) && size(x) == images * rows * columns * itemsize);
-  append([=](Execution& run, Loops& loops) {
+  append([=](Execution& run, int, Loops& loops) {
     loops.push_back(furiosa::transpose(run.place(x), run.place(y), images, rows, columns, itemsize));
   });
 }
 
 void Inference::resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to) {
   expect(rows >= 0 && from >= 0 && to >= 0 && size(x) == rows * from && size(y) == rows * to);
-  append([=](Execution& run, Loops& loops) {
+  append([=](Execution& run, int, Loops& loops) {
     loops.push_back(furiosa::resize_rows(run.place(x), run.place(y), rows, from, to));
   });
 }
@@ -60,27 +61,29 @@ void Inference::resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int6
 void Inference::program(const Program& program, Inputs inputs, Outputs outputs) {
   for (const auto& input : inputs) size(std::get<1>(input));
   for (const auto& output : outputs) size(output.second);
-  append([=, &program](Execution& run, Loops& loops) {
+  const size_t index = programs_.size();
+  programs_.push_back(&program);
+  append([=, &program](Execution& run, int threads, Loops& loops) {
     Ports in, out;
     for (const auto& [address, value, mask] : inputs) in.push_back({address, sizes_[value], run.place(value), mask});
     for (const auto& [address, value] : outputs) out.push_back({address, sizes_[value], run.place(value)});
-    run.runs.push_back(program.start());
-    program.plan(*run.runs.back(), in, out, run.threads, loops);
+    program.plan(*run.runs[index], in, out, threads, loops);
   });
 }
 
 void Inference::run(const std::vector<uint8_t*>& memory, int threads, int64_t* marks) const {
   if (marks) *marks++ = now();
   expect(memory.size() == interface_.size());
-  std::unique_ptr<Execution> execution = take(threads);
+  std::unique_ptr<Execution> execution = take();
+  const Plan& plan = this->plan(*execution, threads);
   for (size_t i = 0; i < memory.size(); ++i) execution->values[interface_[i]] = memory[i];
   const Lease team(threads);
   if (marks == nullptr) {
-    team->run(execution->loops, 0, execution->loops->size());
+    team->run(plan.loops, 0, plan.loops->size());
   } else {
     size_t begin = 0;
-    for (size_t end : execution->ends) {
-      team->run(execution->loops, begin, end);
+    for (size_t end : plan.ends) {
+      team->run(plan.loops, begin, end);
       *marks++ = now();
       begin = end;
     }
@@ -95,22 +98,20 @@ std::vector<int64_t> Inference::interface_sizes() const {
   return sizes;
 }
 
-std::unique_ptr<Inference::Execution> Inference::take(int threads) const {
+std::unique_ptr<Inference::Execution> Inference::take() const {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    for (auto resting = resting_.begin(); resting != resting_.end(); ++resting) {
-      if ((*resting)->threads != threads) continue;
-      std::unique_ptr<Execution> execution = std::move(*resting);
-      resting_.erase(resting);
+    if (!resting_.empty()) {
+      std::unique_ptr<Execution> execution = std::move(resting_.back());
+      resting_.pop_back();
       return execution;
     }
   }
-  return start(threads);
+  return start();
 }
 
-std::unique_ptr<Inference::Execution> Inference::start(int threads) const {
+std::unique_ptr<Inference::Execution> Inference::start() const {
   auto execution = std::make_unique<Execution>();
-  execution->threads = threads;
   int64_t total = 0;
   for (int64_t size : sizes_) total += aligned(size);
   execution->buffer.reserve(size_t(total));
@@ -119,16 +120,25 @@ std::unique_ptr<Inference::Execution> Inference::start(int threads) const {
     execution->values.push_back(at);
     at += aligned(size);
   }
-  Loops loops;
-  for (const Planning& step : steps_) {
-    step(*execution, loops);
-    execution->ends.push_back(loops.size());
-  }
-  execution->loops = std::make_shared<const Loops>(std::move(loops));
+  for (const Program* program : programs_) execution->runs.push_back(program->start());
   return execution;
 }
 
-void Inference::append(Planning step) {
+const Inference::Plan& Inference::plan(Execution& execution, int threads) const {
+  const auto known = execution.plans.find(threads);
+  if (known != execution.plans.end()) return known->second;
+  Loops loops;
+  std::vector<size_t> ends;
+  for (const Step& step : steps_) {
+    step(execution, threads, loops);
+    ends.push_back(loops.size());
+  }
+  Plan plan{std::make_shared<const Loops>(std::move(loops)), std::move(ends)};
+  return execution.plans.emplace(threads, std::move(plan)).first->second;
+}
+
+// What rests has no memory and no plan for the step.
+void Inference::append(Step step) {
   steps_.push_back(std::move(step));
   resting_.clear();
 }

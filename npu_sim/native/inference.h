@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <tuple>
@@ -41,28 +42,32 @@ class Inference {
   std::vector<int64_t> interface_sizes() const;
 
  private:
+  struct Plan {
+    std::shared_ptr<const Loops> loops;
+    std::vector<size_t> ends;  // of the steps in them
+  };
   // What an execution uses, and the next one after it.
   struct Execution {
-    int threads;
     Buffer buffer;
     std::vector<uint8_t*> values;
     std::vector<std::unique_ptr<Run>> runs;  // of the programs
-    std::shared_ptr<const Loops> loops;
-    std::vector<size_t> ends;  // of the steps in them
+    std::map<int, Plan> plans;               // by the number of threads
 
     Place place(size_t value) const { return &values[value]; }
   };
-  using Planning = std::function<void(Execution&, Loops&)>;  // of a step: appends its loops
+  using Step = std::function<void(Execution&, int threads, Loops&)>;  // appends its loops
 
-  void append(Planning step);
+  void append(Step step);
   int64_t size(size_t value) const;
   void expect(bool fits) const;
-  std::unique_ptr<Execution> take(int threads) const;
-  std::unique_ptr<Execution> start(int threads) const;
+  std::unique_ptr<Execution> take() const;
+  std::unique_ptr<Execution> start() const;
+  const Plan& plan(Execution& execution, int threads) const;
 
   const std::vector<int64_t> sizes_;
   const std::vector<size_t> interface_;
-  std::vector<Planning> steps_;
+  std::vector<const Program*> programs_;
+  std::vector<Step> steps_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Execution>> resting_;
 };
