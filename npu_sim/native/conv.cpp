@@ -303,15 +303,7 @@ Step prepare(const Conv2d& inst, Setup& setup) {
     step.wanted = plan->wanted(packed);
     return step;
   }
-  const Task shape = plan->task({}, 1);
-  const auto all = [=](const Run& run, int64_t, int64_t, uint8_t* scratch) {
-    const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };
-    Slab slab;
-    const Packed packed =
-        plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab);
-    plan->task(packed, 1).body(run, 0, shape.count, scratch);
-  };
-  return Task{1, shape.work, all, shape.scratch};
+  return packing(plan, inst, weights, bias, multipliers);
 }
 
 }  // namespace furiosa

@@ -24,37 +24,38 @@ Inference::Inference(std::vector<int64_t> sizes, std::vector<size_t> interface)
 void Inference::quantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed, bool by_product) {
   const int64_t n = size(y);
   expect(size(x) == 4 * n);
-  append([=](Execution& run, int, Loops& loops) {
-    loops.push_back(furiosa::quantize(run.place(x), run.place(y), n, scale, zero, is_signed, by_product));
+  append([=](Execution& execution, int, Loops& loops) {
+    loops.push_back(furiosa::quantize(execution.place(x), execution.place(y), n, scale, zero, is_signed, by_product));
   });
 }
 
 void Inference::to_signed(size_t x, size_t y) {
   const int64_t n = size(y);
   expect(size(x) == n);
-  append(
-      [=](Execution& run, int, Loops& loops) { loops.push_back(furiosa::to_signed(run.place(x), run.place(y), n)); });
+  append([=](Execution& execution, int, Loops& loops) {
+    loops.push_back(furiosa::to_signed(execution.place(x), execution.place(y), n));
+  });
 }
 
 void Inference::dequantize(size_t x, size_t y, float scale, int32_t zero, bool is_signed) {
   const int64_t n = size(x);
   expect(size(y) == 4 * n);
-  append([=](Execution& run, int, Loops& loops) {
-    loops.push_back(furiosa::dequantize(run.place(x), run.place(y), n, scale, zero, is_signed));
+  append([=](Execution& execution, int, Loops& loops) {
+    loops.push_back(furiosa::dequantize(execution.place(x), execution.place(y), n, scale, zero, is_signed));
   });
 }
 
 void Inference::transpose(size_t x, size_t y, int64_t images, int64_t rows, int64_t columns, int itemsize) {
   expect(size(x) == size(y) && size(x) == images * rows * columns * itemsize);
-  append([=](Execution& run, int, Loops& loops) {
-    loops.push_back(furiosa::transpose(run.place(x), run.place(y), images, rows, columns, itemsize));
+  append([=](Execution& execution, int, Loops& loops) {
+    loops.push_back(furiosa::transpose(execution.place(x), execution.place(y), images, rows, columns, itemsize));
   });
 }
 
 void Inference::resize_rows(size_t x, size_t y, int64_t rows, int64_t from, int64_t to) {
   expect(rows >= 0 && from >= 0 && to >= 0 && size(x) == rows * from && size(y) == rows * to);
-  append([=](Execution& run, int, Loops& loops) {
-    loops.push_back(furiosa::resize_rows(run.place(x), run.place(y), rows, from, to));
+  append([=](Execution& execution, int, Loops& loops) {
+    loops.push_back(furiosa::resize_rows(execution.place(x), execution.place(y), rows, from, to));
   });
 }
 
@@ -63,18 +64,19 @@ void Inference::program(const Program& program, Inputs inputs, Outputs outputs) 
   for (const auto& output : outputs) size(output.second);
   const size_t index = programs_.size();
   programs_.push_back(&program);
-  append([=, &program](Execution& run, int threads, Loops& loops) {
+  append([=, &program](Execution& execution, int threads, Loops& loops) {
     Ports in, out;
-    for (const auto& [address, value, mask] : inputs) in.push_back({address, sizes_[value], run.place(value), mask});
-    for (const auto& [address, value] : outputs) out.push_back({address, sizes_[value], run.place(value)});
-    program.plan(*run.runs[index], in, out, threads, loops);
+    for (const auto& [address, value, mask] : inputs)
+      in.push_back({address, sizes_[value], execution.place(value), mask});
+    for (const auto& [address, value] : outputs) out.push_back({address, sizes_[value], execution.place(value)});
+    program.plan(*execution.runs[index], in, out, threads, loops);
   });
 }
 
 void Inference::run(const std::vector<uint8_t*>& memory, int threads, int64_t* marks) const {
   if (marks) *marks++ = now();
   expect(memory.size() == interface_.size());
-  std::unique_ptr<Execution> execution = take();
+  std::unique_ptr<Execution> execution = executions_.take([this] { return start(); });
   const Plan& plan = this->plan(*execution, threads);
   for (size_t i = 0; i < memory.size(); ++i) execution->values[interface_[i]] = memory[i];
   const Lease team(threads);
@@ -88,26 +90,13 @@ void Inference::run(const std::vector<uint8_t*>& memory, int threads, int64_t* m
       begin = end;
     }
   }
-  std::lock_guard<std::mutex> lock(mutex_);
-  resting_.push_back(std::move(execution));
+  executions_.put(std::move(execution));
 }
 
 std::vector<int64_t> Inference::interface_sizes() const {
   std::vector<int64_t> sizes;
   for (size_t value : interface_) sizes.push_back(size(value));
   return sizes;
-}
-
-std::unique_ptr<Inference::Execution> Inference::take() const {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (!resting_.empty()) {
-      std::unique_ptr<Execution> execution = std::move(resting_.back());
-      resting_.pop_back();
-      return execution;
-    }
-  }
-  return start();
 }
 
 std::unique_ptr<Inference::Execution> Inference::start() const {
@@ -129,7 +118,7 @@ const Inference::Plan& Inference::plan(Execution& execution, int threads) const 
   if (known != execution.plans.end()) return known->second;
   Loops loops;
   std::vector<size_t> ends;
-  for (const Step& step : steps_) {
+  for (const Planning& step : steps_) {
     step(execution, threads, loops);
     ends.push_back(loops.size());
   }
@@ -138,9 +127,9 @@ const Inference::Plan& Inference::plan(Execution& execution, int threads) const 
 }
 
 // What rests has no memory and no plan for the step.
-void Inference::append(Step step) {
+void Inference::append(Planning step) {
   steps_.push_back(std::move(step));
-  resting_.clear();
+  executions_.clear();
 }
 
 int64_t Inference::size(size_t value) const {

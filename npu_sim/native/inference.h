@@ -5,12 +5,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "buffer.h"
+#include "pool.h"
 #include "program.h"
 
 namespace furiosa {
@@ -55,21 +55,19 @@ class Inference {
 
     Place place(size_t value) const { return &values[value]; }
   };
-  using Step = std::function<void(Execution&, int threads, Loops&)>;  // appends its loops
+  using Planning = std::function<void(Execution&, int threads, Loops&)>;  // of a step: appends its loops
 
-  void append(Step step);
+  void append(Planning step);
   int64_t size(size_t value) const;
   void expect(bool fits) const;
-  std::unique_ptr<Execution> take() const;
   std::unique_ptr<Execution> start() const;
   const Plan& plan(Execution& execution, int threads) const;
 
   const std::vector<int64_t> sizes_;
   const std::vector<size_t> interface_;
   std::vector<const Program*> programs_;
-  std::vector<Step> steps_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Execution>> resting_;
+  std::vector<Planning> steps_;
+  mutable Pool<Execution> executions_;
 };
 
 }  // namespace furiosa

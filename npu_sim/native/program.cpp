@@ -120,21 +120,12 @@ void Program::plan(Run& run, const Ports& inputs, const Ports& outputs, int thre
 }
 
 void Program::run(const Ports& inputs, const Ports& outputs, int threads) const {
-  std::unique_ptr<Run> run;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (!resting_.empty()) {
-      run = std::move(resting_.back());
-      resting_.pop_back();
-    }
-  }
-  if (run == nullptr) run = start();
+  std::unique_ptr<Run> run = runs_.take([this] { return start(); });
   const auto loops = std::make_shared<Loops>();
   plan(*run, inputs, outputs, threads, *loops);
   const Lease team(threads);
   team->run(loops, 0, loops->size());
-  std::lock_guard<std::mutex> lock(mutex_);
-  resting_.push_back(std::move(run));
+  runs_.put(std::move(run));
 }
 
 // Whether transfers may use the caller's memory in place of these bytes of DRAM: all that touch them lie inside, and

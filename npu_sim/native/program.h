@@ -3,11 +3,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <vector>
 
 #include "chain.h"
+#include "pool.h"
 
 namespace furiosa {
 
@@ -50,8 +50,7 @@ class Program {
   Slab slab_;
   std::vector<Transfer> transfers_;
   std::vector<Chain> chains_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Run>> resting_;
+  mutable Pool<Run> runs_;
 };
 
 }  // namespace furiosa

@@ -131,6 +131,22 @@ Step elementwise(const View& y, std::vector<View> operands, int64_t work, Elemen
           Rows{y, std::move(operands), {}, work * size, [](int) { return Bands{1, 0}; }, band}};
 }
 
+// The task of a step whose constants are known only when it is executed, at least some of them: those that are null lie
+// in SRAM then. They are packed and used by one thread.
+template <class Plan, class Inst>
+Task packing(std::shared_ptr<const Plan> plan, const Inst& inst, const uint8_t* weights, const uint8_t* bias,
+             const uint8_t* multipliers) {
+  const Task all = plan->task({}, 1);
+  const auto body = [=](const Run& run, int64_t, int64_t, uint8_t* scratch) {
+    const auto at = [&](const uint8_t* constant, int32_t address) { return constant ? constant : run.sram + address; };
+    Slab slab;
+    const auto packed =
+        plan->pack(at(weights, inst.weights), at(bias, inst.bias), at(multipliers, inst.multipliers), slab);
+    plan->task(packed, 1).body(run, 0, all.count, scratch);
+  };
+  return {1, all.work, body, all.scratch};
+}
+
 Step prepare(const Load& inst, Setup& setup);
 Step prepare(const Store& inst, Setup& setup);
 Step prepare(const Conv2d& inst, Setup& setup);

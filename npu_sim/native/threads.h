@@ -46,7 +46,6 @@ class Lease {
   ~Lease();
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
-  Team& operator*() const { return *team_; }
   Team* operator->() const { return team_.get(); }
 
  private:
