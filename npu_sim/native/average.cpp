@@ -106,8 +106,6 @@ Task each_window(const Inst& inst, Average average) {
 }  // namespace
 
 Step prepare(const AveragePool2d& inst, Setup& setup) {
-  setup.reads(inst.x);
-  setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const Reading reading = Reading::centred(inst.x_type, inst.x_zero);
   return each_window(inst, [inst, reading, &kernels](const Run& run, const Window& window) {
@@ -122,9 +120,6 @@ Step prepare(const AveragePool2d& inst, Setup& setup) {
 }
 
 Step prepare(const AddAveragePool2d& inst, Setup& setup) {
-  setup.reads(inst.a);
-  setup.reads(inst.b);
-  setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const Pair pair{Reading::centred(inst.a_type, inst.a_zero),
                   Reading::centred(inst.b_type, inst.b_zero),

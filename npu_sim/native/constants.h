@@ -3,10 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <vector>
 
-#include "instructions.h"
+#include "accesses.h"
+#include "intervals.h"
 
 namespace furiosa {
 
@@ -22,7 +22,7 @@ class Constants {
   // Step `step` loads: remember what lies where.
   void load(const Load& inst, size_t step);
   // SRAM bytes [start, end) change.
-  void write(int64_t start, int64_t end);
+  void write(int64_t start, int64_t end) { sources_.erase(start, end); }
   // SRAM bytes [start, end) are read at run time.
   void read(int64_t start, int64_t end);
   // The constant at SRAM bytes [start, start + size), or null (then they count as read).
@@ -31,27 +31,15 @@ class Constants {
   bool needed(size_t step) const { return step >= needed_.size() || needed_[step]; }
 
  private:
-  struct Piece {
-    int64_t end;
-    int64_t source;  // address of the first byte in the constants
-    size_t step;     // the Load
+  struct Source {
+    int64_t shift;  // from the SRAM address of a byte to that in the constants
+    size_t step;    // the Load
   };
-
-  std::map<int64_t, Piece>::iterator first(int64_t start);
 
   const uint8_t* data_;
   int64_t size_;
-  std::map<int64_t, Piece> pieces_;  // by first SRAM byte, disjoint
+  Intervals<Source> sources_;
   std::vector<bool> needed_;
 };
-
-// The address behind the last byte of what lies at `address`.
-template <int Rank>
-int64_t end_of(const int32_t (&shape)[Rank], const int32_t (&strides)[Rank], int64_t address) {
-  for (int axis = 0; axis < Rank; ++axis) address += int64_t(shape[axis] - 1) * strides[axis];
-  return address + 1;
-}
-
-inline int64_t end_of(const View& view) { return end_of(view.shape, view.strides, view.address); }
 
 }  // namespace furiosa

@@ -89,8 +89,6 @@ class Plan {
   int64_t work() const {
     return int64_t(inst_.y.shape[0]) * inst_.y.shape[1] * inst_.y.shape[2] * inst_.y.shape[3] * products();
   }
-  int64_t weight_bytes() const { return inst_.y.shape[3] * products() / parts_.count(); }
-  int64_t multiplier_bytes() const { return int64_t(inst_.rounding ? 12 : 4) * inst_.y.shape[3]; }
 
  private:
   // How many strips an image is cut into, and how many parts all blocks of weights.
@@ -291,11 +289,9 @@ void Plan::block(ConvPixels& work, const Packed& packed, int index) const {
 Step prepare(const Conv2d& inst, Setup& setup) {
   auto plan = std::make_shared<const Plan>(inst, setup.kernels);
   const int channels = inst.y.shape[3];
-  setup.reads(inst.x);
-  const uint8_t* weights = setup.constants.find(inst.weights, plan->weight_bytes());
+  const uint8_t* weights = setup.constants.find(inst.weights, weight_bytes(inst));
   const uint8_t* bias = setup.constants.find(inst.bias, 4 * channels);
-  const uint8_t* multipliers = setup.constants.find(inst.multipliers, plan->multiplier_bytes());
-  setup.writes(inst.y);
+  const uint8_t* multipliers = setup.constants.find(inst.multipliers, multiplier_bytes(inst));
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
     Step step([plan, packed](int threads) { return plan->task(packed, threads); });

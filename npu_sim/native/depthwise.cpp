@@ -139,11 +139,9 @@ void Plan::compute(const Packed& packed, const Run& run, const Band& band, uint8
 Step prepare(const DepthwiseConv2d& inst, Setup& setup) {
   auto plan = std::make_shared<const Plan>(inst, setup.kernels);
   const int channels = inst.y.shape[3];
-  setup.reads(inst.x);
-  const uint8_t* weights = setup.constants.find(inst.weights, plan->taps() * channels);
+  const uint8_t* weights = setup.constants.find(inst.weights, weight_bytes(inst));
   const uint8_t* bias = setup.constants.find(inst.bias, 4 * channels);
-  const uint8_t* multipliers = setup.constants.find(inst.multipliers, 4 * channels);
-  setup.writes(inst.y);
+  const uint8_t* multipliers = setup.constants.find(inst.multipliers, multiplier_bytes(inst));
   if (weights != nullptr && bias != nullptr && multipliers != nullptr) {
     const Packed packed = plan->pack(weights, bias, multipliers, setup.slab);
     return {[plan, packed](int threads) { return plan->task(packed, threads); }, plan->rows(packed)};

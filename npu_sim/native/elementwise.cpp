@@ -94,10 +94,7 @@ Pair lite_sum(const Binary& inst, int32_t sign) {
           {factor_a, factor_b, addend, shift}};
 }
 
-Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Setup& setup) {
-  setup.reads(inst.a);
-  setup.reads(inst.b);
-  setup.writes(inst.y);
+Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel) {
   const Strided<3> box(inst.y.shape, {inst.y.strides, inst.a.strides, inst.b.strides});
   return elementwise(inst.y, {inst.a, inst.b}, 2,
                      [inst, pair, kernel, box](const Run& run, int64_t begin, int64_t end) {
@@ -119,20 +116,20 @@ Step prepare_binary(const Binary& inst, const Pair& pair, PairKernel kernel, Set
 }  // namespace
 
 Step prepare(const Add& inst, Setup& setup) {
-  if (inst.form == kScaled) return prepare_binary(inst, scaled_sum(inst), setup.kernels.scaled_add, setup);
-  if (inst.form == kLite) return prepare_binary(inst, lite_sum(inst, 1), setup.kernels.lite_add, setup);
-  return prepare_binary(inst, real_sum(inst, 1.0f), setup.kernels.real_add, setup);
+  if (inst.form == kScaled) return prepare_binary(inst, scaled_sum(inst), setup.kernels.scaled_add);
+  if (inst.form == kLite) return prepare_binary(inst, lite_sum(inst, 1), setup.kernels.lite_add);
+  return prepare_binary(inst, real_sum(inst, 1.0f), setup.kernels.real_add);
 }
 
 Step prepare(const Sub& inst, Setup& setup) {
-  if (inst.form == kLite) return prepare_binary(inst, lite_sum(inst, -1), setup.kernels.lite_add, setup);
-  return prepare_binary(inst, real_sum(inst, -1.0f), setup.kernels.real_add, setup);
+  if (inst.form == kLite) return prepare_binary(inst, lite_sum(inst, -1), setup.kernels.lite_add);
+  return prepare_binary(inst, real_sum(inst, -1.0f), setup.kernels.real_add);
 }
 
 Step prepare(const Mul& inst, Setup& setup) {
-  if (inst.form == kScaled) return prepare_binary(inst, scaled_product(inst), setup.kernels.scaled_mul, setup);
-  if (inst.form == kLite) return prepare_binary(inst, lite_product(inst), setup.kernels.lite_mul, setup);
-  return prepare_binary(inst, real_product(inst), setup.kernels.real_mul, setup);
+  if (inst.form == kScaled) return prepare_binary(inst, scaled_product(inst), setup.kernels.scaled_mul);
+  if (inst.form == kLite) return prepare_binary(inst, lite_product(inst), setup.kernels.lite_mul);
+  return prepare_binary(inst, real_product(inst), setup.kernels.real_mul);
 }
 
 }  // namespace furiosa

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from furiosa.isa.encoding import layout
@@ -16,6 +17,7 @@ _HEAD = """\
 #pragma once
 
 #include <cstdint>
+#include <variant>
 
 namespace furiosa {
 
@@ -24,7 +26,9 @@ namespace furiosa {
 _TAIL = """
 #pragma pack(pop)
 
-}  // namespace furiosa
+{variant}
+
+}}  // namespace furiosa
 """
 
 
@@ -38,7 +42,13 @@ def header() -> str:
             bases.add(base)
             parts += [_struct(base.__name__.lstrip("_"), _members(base, ("waits",))), ""]
         parts += [_instruction(opcode, cls, base), ""]
-    return "\n".join(parts).rstrip() + "\n" + _TAIL
+    return "\n".join(parts).rstrip() + "\n" + _TAIL.format(variant=_variant())
+
+
+def _variant() -> str:
+    start = "    std::variant<"
+    names = ", ".join(cls.__name__ for cls in INSTRUCTIONS.values())
+    return "using Instruction =\n" + fill(f"{names}>;", 120, initial_indent=start, subsequent_indent=" " * len(start))
 
 
 def _instruction(opcode: int, cls: type[Instruction], base: type) -> str:

@@ -98,8 +98,6 @@ void real(const GlobalAveragePool& inst, const Kernels& kernels, const uint8_t* 
 }  // namespace
 
 Step prepare(const GlobalAveragePool& inst, Setup& setup) {
-  setup.reads(inst.x);
-  setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const View &x = inst.x, &y = inst.y;
   const int64_t lines = ceil_div(y.shape[3], kLine);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <variant>
 
 namespace furiosa {
 
@@ -285,5 +286,9 @@ struct Fill {
 static_assert(sizeof(Fill) == 40);
 
 #pragma pack(pop)
+
+using Instruction =
+    std::variant<Load, Store, Conv2d, DepthwiseConv2d, MatMul, MaxPool2d, AveragePool2d, GlobalAveragePool,
+                 AddAveragePool2d, Interpolate, Add, Sub, Mul, Sum, Table, Softmax, ReduceL2, L2Normalize, Copy, Fill>;
 
 }  // namespace furiosa

@@ -23,9 +23,6 @@ void turn(const MatMul& inst, const uint8_t* b, int64_t first, int64_t count, in
 }  // namespace
 
 Step prepare(const MatMul& inst, Setup& setup) {
-  setup.reads(inst.a);
-  setup.reads(inst.b);
-  setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const int64_t depth = inst.a.shape[3], blocks = (inst.y.shape[3] + kColumns - 1) / kColumns;
   const auto all = [inst, depth, blocks, &kernels](const Run& run, int64_t begin, int64_t end, uint8_t* scratch) {

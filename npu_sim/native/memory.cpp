@@ -61,7 +61,6 @@ Step prepare(const Load& inst, Setup& setup) {
 }
 
 Step prepare(const Store& inst, Setup& setup) {
-  setup.reads(inst.src);
   if (inst.dst < setup.constants.size()) throw std::invalid_argument("a store writes to the constants");
   setup.dram.push_back({inst.dst, end_of(inst.src.shape, inst.dst_strides, inst.dst), true});
   const Strided<2> box(inst.src.shape, {inst.dst_strides, inst.src.strides});
@@ -71,8 +70,6 @@ Step prepare(const Store& inst, Setup& setup) {
 }
 
 Step prepare(const Copy& inst, Setup& setup) {
-  setup.constants.read(inst.src, end_of(inst.shape, inst.src_strides, inst.src));
-  setup.constants.write(inst.dst, end_of(inst.shape, inst.dst_strides, inst.dst));
   const Strided<2> box(inst.shape, {inst.dst_strides, inst.src_strides});
   if (transposes(box, 0) != transposes(box, 1)) {
     return Task{box.outer().size(), box.size(),
@@ -85,8 +82,7 @@ Step prepare(const Copy& inst, Setup& setup) {
               }};
 }
 
-Step prepare(const Fill& inst, Setup& setup) {
-  setup.writes(inst.y);
+Step prepare(const Fill& inst, Setup&) {
   const Strided<1> box(inst.y.shape, {inst.y.strides});
   return Task{box.size(), box.size(), [inst, box](const Run& run, int64_t begin, int64_t end, uint8_t*) {
                 const int64_t step = box.inner(0);

@@ -53,8 +53,6 @@ uint8_t* pixel_of(const View& view, uint8_t* sram, int64_t i) {
 // A step that calls pixel(x, y, norm) for each pixel.
 template <class Inst, class Pixel>
 Step each_pixel(const Inst& inst, Setup& setup, Pixel pixel) {
-  setup.reads(inst.x);
-  setup.writes(inst.y);
   const auto all = [inst, pixel, table = squares(inst, setup.kernels)](const Run& run, int64_t begin, int64_t end,
                                                                        uint8_t*) {
     for (int64_t first = begin; first < end; first += kPixels) {

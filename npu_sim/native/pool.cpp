@@ -112,8 +112,6 @@ void Plan::largest(const uint8_t* x, int64_t step, int count, uint8_t* y, int64_
 }  // namespace
 
 Step prepare(const MaxPool2d& inst, Setup& setup) {
-  setup.reads(inst.x);
-  setup.writes(inst.y);
   const Plan plan(inst, setup.kernels);
   return {plan.task(), plan.rows()};
 }

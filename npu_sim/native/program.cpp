@@ -4,6 +4,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "placement.h"
+
 namespace furiosa {
 namespace {
 
@@ -11,39 +13,36 @@ struct Header {
   int32_t opcode, words, waits;
 };
 
-// The step of the instruction of type Inst whose body starts at `body`.
-template <class Inst>
-Step read(const char* body, int32_t words, Setup& setup) {
-  if (words != int32_t(sizeof(Inst) / 4)) throw std::invalid_argument("an instruction has a body of the wrong size");
-  Inst inst;
-  std::memcpy(&inst, body, sizeof(Inst));
-  return prepare(inst, setup);
+// The instruction with this header whose body starts at `body`.
+template <size_t kIndex = 0>
+Instruction read(const Header& head, const char* body) {
+  if constexpr (kIndex == std::variant_size_v<Instruction>) {
+    throw std::invalid_argument("an opcode is unknown");
+  } else {
+    using Inst = std::variant_alternative_t<kIndex, Instruction>;
+    if (head.opcode != Inst::opcode) return read<kIndex + 1>(head, body);
+    if (head.words != int32_t(sizeof(Inst) / 4))
+      throw std::invalid_argument("an instruction has a body of the wrong size");
+    Inst inst;
+    std::memcpy(&inst, body, sizeof(Inst));
+    return inst;
+  }
 }
 
-Step read_any(const Header& head, const char* body, Setup& setup) {
-  switch (head.opcode) {
-    case Load::opcode: return read<Load>(body, head.words, setup);
-    case Store::opcode: return read<Store>(body, head.words, setup);
-    case Conv2d::opcode: return read<Conv2d>(body, head.words, setup);
-    case DepthwiseConv2d::opcode: return read<DepthwiseConv2d>(body, head.words, setup);
-    case MatMul::opcode: return read<MatMul>(body, head.words, setup);
-    case MaxPool2d::opcode: return read<MaxPool2d>(body, head.words, setup);
-    case AveragePool2d::opcode: return read<AveragePool2d>(body, head.words, setup);
-    case GlobalAveragePool::opcode: return read<GlobalAveragePool>(body, head.words, setup);
-    case AddAveragePool2d::opcode: return read<AddAveragePool2d>(body, head.words, setup);
-    case Interpolate::opcode: return read<Interpolate>(body, head.words, setup);
-    case Add::opcode: return read<Add>(body, head.words, setup);
-    case Sub::opcode: return read<Sub>(body, head.words, setup);
-    case Mul::opcode: return read<Mul>(body, head.words, setup);
-    case Sum::opcode: return read<Sum>(body, head.words, setup);
-    case Table::opcode: return read<Table>(body, head.words, setup);
-    case Softmax::opcode: return read<Softmax>(body, head.words, setup);
-    case ReduceL2::opcode: return read<ReduceL2>(body, head.words, setup);
-    case L2Normalize::opcode: return read<L2Normalize>(body, head.words, setup);
-    case Copy::opcode: return read<Copy>(body, head.words, setup);
-    case Fill::opcode: return read<Fill>(body, head.words, setup);
-    default: throw std::invalid_argument("an opcode is unknown");
+std::vector<Instruction> read_all(std::string_view code) {
+  std::vector<Instruction> instructions;
+  for (size_t at = 0; at < code.size();) {
+    Header head;
+    if (code.size() - at < sizeof(head)) throw std::invalid_argument("the code ends inside an instruction");
+    std::memcpy(&head, code.data() + at, sizeof(head));
+    at += sizeof(head);
+    if (head.words < 0 || head.waits < 0) throw std::invalid_argument("an instruction has a negative size");
+    const size_t size = 4 * (size_t(head.words) + size_t(head.waits));
+    if (code.size() - at < size) throw std::invalid_argument("the code ends inside an instruction");
+    instructions.push_back(read(head, code.data() + at));
+    at += size;
   }
+  return instructions;
 }
 
 Mapping mapping(const Port& port) { return {port.address, port.address + port.size, port.place}; }
@@ -64,24 +63,21 @@ Program::Program(std::string_view code, std::string_view constants, int64_t sram
 }
 
 void Program::decode(std::string_view code, const Kernels& kernels) {
+  std::vector<Instruction> instructions = read_all(code);
+  sram_bytes_ = place(instructions, sram_bytes_);
   Constants constants(reinterpret_cast<const uint8_t*>(constants_.data()), int64_t(constants_.size()));
   Setup setup{kernels, constants, slab_, transfers_};
   std::vector<Step> steps;
-  for (size_t at = 0; at < code.size();) {
-    Header head;
-    if (code.size() - at < sizeof(head)) throw std::invalid_argument("the code ends inside an instruction");
-    std::memcpy(&head, code.data() + at, sizeof(head));
-    at += sizeof(head);
-    if (head.words < 0 || head.waits < 0) throw std::invalid_argument("an instruction has a negative size");
-    const size_t size = 4 * (size_t(head.words) + size_t(head.waits));
-    if (code.size() - at < size) throw std::invalid_argument("the code ends inside an instruction");
-    steps.push_back(read_any(head, code.data() + at, setup));
-    if (head.opcode == Load::opcode) {
-      Load inst;
-      std::memcpy(&inst, code.data() + at, sizeof(inst));
-      constants.load(inst, steps.size() - 1);
+  for (Instruction& inst : instructions) {
+    const std::vector<Access> touched = accesses(inst);
+    for (const Access& access : touched) {
+      if (access.kind == Access::kRead) constants.read(access.begin(), access.end());
     }
-    at += size;
+    steps.push_back(std::visit([&setup](const auto& inst) { return prepare(inst, setup); }, inst));
+    for (const Access& access : touched) {
+      if (access.kind == Access::kWrite) constants.write(access.begin(), access.end());
+    }
+    if (const Load* load = std::get_if<Load>(&inst)) constants.load(*load, steps.size() - 1);
   }
   for (size_t step = 0; step < steps.size(); ++step) {
     if (!constants.needed(step)) continue;

@@ -43,7 +43,7 @@ class Program {
   bool direct(int64_t address, int64_t size, bool stores) const;
 
   const std::string_view constants_;
-  const int64_t sram_bytes_;
+  int64_t sram_bytes_;  // and those of the lanes behind them: see place
   const int64_t dram_bytes_;
   const char* kernels_;
   decltype(Kernels::flip) flip_;

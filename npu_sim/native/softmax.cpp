@@ -66,8 +66,6 @@ void softmax(const Softmax& inst, const Kernels& kernels, const float* table, fl
 }  // namespace
 
 Step prepare(const Softmax& inst, Setup& setup) {
-  setup.reads(inst.x);
-  setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const float inverse = std::floor(1.0f / inst.y_scale);
   const bool lite = inst.framework == kTflite;

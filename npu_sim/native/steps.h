@@ -112,9 +112,6 @@ struct Setup {
   Constants& constants;
   Slab& slab;  // for what lives as long as the program
   std::vector<Transfer>& dram;
-
-  void reads(const View& view) { constants.read(view.address, end_of(view)); }
-  void writes(const View& view) { constants.write(view.address, end_of(view)); }
 };
 
 // The step that computes each element of `y` from those of operands of its shape; elements(run, begin, end) does some

@@ -42,10 +42,8 @@ void add_line(const Sum& inst, const Terms& terms, const Kernels& kernels, const
 }  // namespace
 
 Step prepare(const Sum& inst, Setup& setup) {
-  setup.reads(inst.x);
   const uint8_t* scales = setup.constants.find(inst.scales, int64_t(4) * inst.count);
   const uint8_t* zeros = setup.constants.find(inst.zeros, inst.count);
-  setup.writes(inst.y);
   const Kernels& kernels = setup.kernels;
   const Strided<2> box(inst.y.shape, {inst.y.strides, inst.x.strides});
   const auto elements = [inst, scales, zeros, box, &kernels](const Run& run, int64_t begin, int64_t end, uint8_t*) {

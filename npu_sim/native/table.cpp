@@ -24,9 +24,7 @@ void per_channel(const Table& inst, const uint8_t* tables, const Run& run, int64
 }  // namespace
 
 Step prepare(const Table& inst, Setup& setup) {
-  setup.reads(inst.x);
   const uint8_t* constant = setup.constants.find(inst.table, int64_t(256) * inst.tables);
-  setup.writes(inst.y);
   const Strided<2> box(inst.y.shape, {inst.y.strides, inst.x.strides});
   if (inst.tables != 1) {
     const int64_t rows = int64_t(inst.y.shape[0]) * inst.y.shape[1];

@@ -1,4 +1,4 @@
-"""Steps done band by band: results are those of one step after the other, however their tensors lie in SRAM."""
+"""Steps done band by band, tensors in lanes: results are those of one step after the other in SRAM."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ PLACE = 4096  # tensors begin at multiples of half of it, so that some overlap b
 PLACES = 14
 DATA = PLACE * PLACES // 2 + 2 * PLACE
 SHAPES = [(1, 16, 16, 16), (2, 8, 16, 16), (1, 16, 8, 16)]
+DENSE = (0, 0, 0, 1)
 WIDE = 32  # the bytes of a pixel where tensors are channels of a wider one
 
 
@@ -60,24 +61,35 @@ def _instructions(draw: st.DrawFn) -> list[Instruction]:
     return drawn
 
 
-@given(_instructions(), st.integers(0, 3))
-@settings(max_examples=300)
-def test_bands_of_steps_that_share_memory(body: list[Instruction], seed: int) -> None:
+def _check(whole: list[Instruction], size: int, seed: int) -> None:
+    """Runs a program that reads DATA bytes of DRAM behind the constants, and writes `size` bytes behind those."""
     rng = np.random.default_rng(seed)
     constants = rng.integers(0, 256, 256, np.uint8).tobytes()
-    dense = (0, 0, 0, 1)
-    whole = [
-        lir.Load(View.dense(0, (1, 1, 1, DATA)), 256, dense),
-        lir.Load(View.dense(DATA, (1, 1, 1, 256)), 0, dense),
-        *body,
-        lir.Store(View.dense(0, (1, 1, 1, DATA)), 256 + DATA, dense),
-    ]
-    inputs, outputs = (Port("x", 256, DATA),), (Port("y", 256 + DATA, DATA),)
-    program = Program(encode(whole), constants, DATA + 256, 256 + 2 * DATA, inputs, outputs, ())
+    whole = [lir.Load(View.dense(DATA, (1, 1, 1, 256)), 0, DENSE), *whole]
+    inputs, outputs = (Port("x", 256, DATA),), (Port("y", 256 + DATA, size),)
+    program = Program(encode(whole), constants, DATA + 256, 256 + DATA + size, inputs, outputs, ())
     x = rng.integers(0, 256, DATA, np.uint8)
     (expected,) = Interpreter(program, whole).run([x])
     machine = native.Program(program.code, program.constants, program.sram_bytes, program.dram_bytes, "portable")
-    y = np.empty(DATA, np.uint8)
+    y = np.empty(size, np.uint8)
     for threads in (1, 2, 5):
         machine.run([(256, x)], [(256 + DATA, y)], threads)
         assert np.array_equal(y, expected), threads
+
+
+@given(_instructions(), st.integers(0, 3))
+@settings(max_examples=300)
+def test_bands_of_steps_that_share_memory(body: list[Instruction], seed: int) -> None:
+    everything = View.dense(0, (1, 1, 1, DATA))
+    _check([lir.Load(everything, 256, DENSE), *body, lir.Store(everything, 256 + DATA, DENSE)], DATA, seed)
+
+
+@given(_instructions().filter(bool), st.integers(0, 3))
+@settings(max_examples=300)
+def test_what_lies_elsewhere_than_in_sram(body: list[Instruction], seed: int) -> None:
+    """Where each place is loaded by itself and one result is stored, tensors need not keep their places."""
+    places = range(0, DATA, PLACE // 2)
+    loads = [lir.Load(View.dense(at, (1, 1, 1, PLACE // 2)), 256 + at, DENSE) for at in places]
+    assert isinstance(body[-1], lir.Add | lir.Table | lir.MaxPool2d)
+    result = body[-1].y
+    _check([*loads, *body, lir.Store(result, 256 + DATA, View.dense(0, result.shape).strides)], result.size, seed)
