@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kLaneBytes = 8 << 20;  // of all lanes at most: what is larger does not stay in caches anyway
 constexpr int64_t kLine = 64;
-constexpr int64_t kGap = 17 * kLine;  // between lanes, so that they do not meet in the same sets of a cache
+constexpr size_t kLanes = 64;
 
 // Bytes that keep their places relative to each other: what some instructions write and others read together.
 struct Web {
@@ -139,11 +139,10 @@ class Lanes {
       const bool fits = lane.last < web.first && lane.growth(web) <= left_;
       if (fits && (best == nullptr || lane.last > best->last)) best = &lane;
     }
-    if (best == nullptr && Lane().growth(web) + kGap <= left_) {
+    if (best == nullptr) {
+      if (lanes_.size() == kLanes || Lane().growth(web) > left_) return;
       best = &lanes_.emplace_back();
-      left_ -= kGap;
     }
-    if (best == nullptr) return;
     left_ -= best->growth(web);
     best->take(web);
   }
@@ -152,8 +151,8 @@ class Lanes {
   int64_t move(int64_t at) const {
     at = Lane::lines(at);
     for (const Lane& lane : lanes_) {
-      lane.move(at + kGap + lane.before);
-      at += kGap + lane.before + lane.behind;
+      lane.move(at + lane.before);
+      at += lane.before + lane.behind;
     }
     return at;
   }
