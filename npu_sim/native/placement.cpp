@@ -24,6 +24,8 @@ struct Web {
 
 class Webs {
  public:
+  Webs() { contents_.set(INT32_MIN, INT64_MAX, kFixed); }
+
   // The accesses of the next instruction.
   void add(const std::vector<Access>& accesses) {
     const size_t start = uses_.size();
@@ -31,11 +33,11 @@ class Webs {
       const size_t use = uses_.size();
       uses_.push_back({access, instructions_, use});
       if (access.kind == Access::kConstant) join(use, kFixed);
-      if (access.kind != Access::kWrite || !access.dense) join_contents(use);
-      if (access.kind != Access::kWrite) continue;
-      for (size_t other = start; other < use; ++other) {
-        if (overlap(uses_[other].access, access)) join(use, other);
-      }
+      // What is written without gaps has nothing to do with what lay there, unless the instruction itself reads that.
+      const size_t first = access.kind == Access::kWrite && access.dense ? start : kFixed;
+      contents_.each(access.begin(), access.end(), [&](int64_t, int64_t, size_t other) {
+        if (other >= first) join(use, other);
+      });
       contents_.set(access.begin(), access.end(), use);
     }
     ++instructions_;
@@ -58,20 +60,7 @@ class Webs {
     size_t parent;  // an earlier use of the same web, or itself
   };
 
-  static constexpr size_t kFixed = 0;  // stands for bytes that nobody wrote; its web does not move
-
-  static bool overlap(const Access& a, const Access& b) { return a.begin() < b.end() && b.begin() < a.end(); }
-
-  void join_contents(size_t use) {
-    const int64_t end = uses_[use].access.end();
-    int64_t at = uses_[use].access.begin();
-    contents_.each(at, end, [&](int64_t start, int64_t stop, size_t other) {
-      if (start > at) join(use, kFixed);
-      join(use, other);
-      at = stop;
-    });
-    if (at < end) join(use, kFixed);
-  }
+  static constexpr size_t kFixed = 0;  // a use of all bytes before the first instruction; its web does not move
 
   size_t root(size_t use) {
     while (uses_[use].parent != use) use = uses_[use].parent = uses_[uses_[use].parent].parent;
@@ -96,7 +85,7 @@ class Webs {
   }
 
   std::vector<Use> uses_{{Access{}, 0, kFixed}};
-  Intervals<size_t> contents_;  // the use that wrote a byte last
+  Intervals<size_t> contents_;  // the last use of a byte
   size_t instructions_ = 0;
 };
 
