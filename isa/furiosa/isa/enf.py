@@ -199,7 +199,7 @@ def is_enf(data: bytes) -> bool:
     return data[1:11] == b"\xa5magic\xa3ENF"
 
 
-def load(data: bytes | memoryview, where: str | None = None) -> Enf:
+def load(data: bytes, where: str | None = None) -> Enf:
     """Read a file's bytes. Raises EnfError when they are damaged, truncated or of another version."""
     import msgpack
 

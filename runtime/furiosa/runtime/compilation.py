@@ -7,8 +7,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import SupportsBytes, TypeAlias
 
-import numpy as np
-
 from furiosa.isa import enf
 from furiosa.isa import target as targets
 from furiosa.isa.errors import EnfError, ModelError, OptionError
@@ -28,8 +26,7 @@ def load_or_compile(
     source = _source(model)
     head, where = _head(source)
     if enf.is_enf(head):
-        # NumPy's memory lies in huge pages: a network takes dozens of them, where `bytes` take thousands of small ones.
-        compiled = enf.load(source if isinstance(source, bytes) else np.fromfile(source, np.uint8).data, where=where)
+        compiled = enf.load(source if isinstance(source, bytes) else source.read_bytes(), where=where)
         _check_target(compiled, target, where)
         _check_options(compiled, batch_size, config, where)
         return compiled
