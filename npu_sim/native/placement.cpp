@@ -97,8 +97,8 @@ struct Lane {
 
   static int64_t lines(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
-  // The bytes before the middle that it has when it has taken a web. Webs move by whole lines, so they may begin almost
-  // a line earlier than asked.
+  // The bytes before the middle when it has taken a web. Webs move by whole lines, so they may begin almost a line
+  // earlier than asked.
   int64_t before_with(const Web& web) const { return std::max(before, lines(web.middle - web.begin + kLine - 1)); }
   int64_t behind_with(const Web& web) const { return std::max(behind, lines(web.end - web.middle)); }
   int64_t growth(const Web& web) const { return before_with(web) + behind_with(web) - before - behind; }
@@ -112,7 +112,7 @@ struct Lane {
 
   void move(int64_t middle) const {
     for (const Web& web : webs) {
-      const int64_t by = lines(middle - web.middle - kLine + 1);
+      const int64_t by = (middle - web.middle) / kLine * kLine;
       for (int32_t* address : web.addresses) *address += int32_t(by);
     }
   }
