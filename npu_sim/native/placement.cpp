@@ -32,7 +32,7 @@ class Webs {
     for (const Access& access : accesses) {
       const size_t use = uses_.size();
       uses_.push_back({access, instructions_, use});
-      if (access.kind == Access::kConstant) join(use, kFixed);
+      if (access.kind == Access::kConstant) join(use, kFixed);  // packed elsewhere; weights would fill the lanes
       // What is written without gaps has nothing to do with what lay there, unless the instruction itself reads that.
       const size_t first = access.kind == Access::kWrite && access.dense ? start : kFixed;
       contents_.each(access.begin(), access.end(), [&](int64_t, int64_t, size_t other) {
